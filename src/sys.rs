@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel's C interfaces behind safe types, one concept per file.
+//!
+//! Nothing outside this directory is unsafe.
+
+pub(crate) mod authkey;
+pub(crate) mod cred;
+pub(crate) mod detour;
+pub(crate) mod key;
+pub(crate) mod key_type;
+pub(crate) mod raw_spin_lock;
+pub(crate) mod seq_file;
+pub(crate) mod signal;
+pub(crate) mod task;
+pub(crate) mod wait;
+
+mod bindings;

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Authorisation keys: the authority to construct one key on behalf of a requester.
+//!
+//! C header: [`include/keys/request_key_auth-type.h`](srctree/include/keys/request_key_auth-type.h).
+//!
+//! Reference: <https://docs.kernel.org/security/keys/request-key.html>
+//!
+//! An actor has to settle the authorisation key that it is given, on every path. The types here
+//! make that so: an [`AuthKey`] is consumed by exactly one of its ends, and one that is dropped
+//! unfinished rejects its target key.
+//!
+//! The end of an authorisation key that an agent could see is revocation: invalidation alone leaves
+//! whoever assumed it access to the requester's destination keyring. But a revocation frees what
+//! the agent's other threads may be reading under RCU, after they found the key valid. So it is
+//! invalidated first, and revoked a grace period later ([`Retirement`]).
+
+use crate::errno::enokey;
+
+use super::{
+    bindings,
+    key::{
+        Key,
+        Keyring, //
+    }, //
+};
+use core::ptr::{
+    null_mut,
+    NonNull, //
+};
+use kernel::{
+    bindings as kbindings,
+    container_of,
+    cred::Credential,
+    ffi::{
+        c_int,
+        c_uint,
+        c_void, //
+    },
+    prelude::*,
+    sync::aref::ARef,
+    types::Opaque, //
+};
+
+/// What identifies an authorisation key while its request runs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AuthKeyId(usize);
+
+impl AuthKeyId {
+    pub(super) fn from_raw(authkey: *const kbindings::key) -> Self {
+        Self(authkey.addr())
+    }
+
+    /// The smallest of all, for ordered look-ups.
+    pub(crate) const FIRST: Self = Self(0);
+
+    /// A made-up one.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) fn for_test(number: usize) -> Self {
+        Self(number)
+    }
+}
+
+/// An authorisation key which nobody but its actor knows.
+///
+/// # Invariants
+///
+/// Unless `settled`, `key` is an instantiated authorisation key that is not revoked and is linked
+/// into no keyring; `target` is its target key.
+pub(crate) struct AuthKey {
+    key: ARef<Key>,
+    target: ARef<Key>,
+    settled: bool,
+}
+
+impl AuthKey {
+    /// Takes over the key that an actor was given.
+    ///
+    /// # Safety
+    ///
+    /// `key` must be the argument of a running `request_key_actor_t` call, which has done nothing
+    /// with it and leaves all that is to be done with it to the returned object.
+    pub(super) unsafe fn from_actor(key: *mut kbindings::key) -> Self {
+        // SAFETY: The caller of an actor has a reference on the key, whose record is valid as
+        // long as nobody else knows it, and which holds a reference on the target key.
+        let (key, target) = unsafe {
+            let key = Key::from_ptr(key);
+            (key, Key::from_ptr((*record(key)).target_key))
+        };
+
+        // INVARIANT: As the caller promises.
+        Self {
+            key: key.into(),
+            target: target.into(),
+            settled: false,
+        }
+    }
+
+    /// What identifies the key while its request runs.
+    pub(crate) fn id(&self) -> AuthKeyId {
+        AuthKeyId::from_raw(self.key.as_ptr())
+    }
+
+    /// The key under construction.
+    pub(crate) fn target(&self) -> &Key {
+        &self.target
+    }
+
+    /// The credentials whose keyrings open to whoever assumes the authority: those of the
+    /// requester, or, when the requester is itself answering a request, of the one behind it.
+    pub(crate) fn granted_cred(&self) -> &Credential {
+        // SAFETY: By the type invariant the record is valid, and it holds a reference on the
+        // credentials. It is not yet settled: that takes the object.
+        unsafe { Credential::from_ptr((*record(&self.key)).cred) }
+    }
+
+    /// Ends the request with an error, which the target key keeps for `ttl` seconds. May sleep.
+    ///
+    /// Returns what the actor has to return.
+    pub(crate) fn reject(mut self, error: Error, ttl: c_uint) -> c_int {
+        self.end(error, ttl)
+    }
+
+    /// Leaves the end of the request to the actor at `entry`. May sleep, as long as that likes.
+    ///
+    /// Returns what that returned.
+    ///
+    /// # Safety
+    ///
+    /// `entry` must be the entry of a `request_key_actor_t` function, and `aux` what its caller
+    /// gave.
+    pub(super) unsafe fn leave_to(mut self, entry: usize, aux: *mut c_void) -> c_int {
+        // INVARIANT: The other actor settles the key.
+        self.settled = true;
+
+        // SAFETY: By the type invariant nothing was done with the key: it is as the other actor
+        // expects it.
+        unsafe { bindings::keyagent_helper_call_actor(entry, self.key.as_ptr(), aux) }
+    }
+
+    /// Links the key into the keyring of an agent, which can assume the authority from then on.
+    /// May sleep.
+    ///
+    /// When it cannot be linked the key comes back as it was, with the reason.
+    pub(crate) fn hand_to<'q>(
+        mut self,
+        ring: &Keyring,
+        retirements: &'q RetirementQueue,
+    ) -> Result<HandedAuthKey<'q>, (Self, Error)> {
+        // All that the end of the request needs is there before the beginning.
+        let retirement = match Retirement::new(self.key.clone()) {
+            Ok(retirement) => retirement,
+            Err(error) => return Err((self, error)),
+        };
+        if let Err(error) = ring.link(&self.key) {
+            return Err((self, error));
+        }
+
+        // INVARIANT: The new object settles the key, which is linked into `ring` just now.
+        self.settled = true;
+        Ok(HandedAuthKey {
+            target: self.target.clone(),
+            ring: ring.clone(),
+            retirement: Some(retirement),
+            retirements,
+        })
+    }
+
+    /// Rejects the target key and revokes this one, which nobody else knows.
+    fn end(&mut self, error: Error, ttl: c_uint) -> c_int {
+        // INVARIANT: The key is revoked below.
+        self.settled = true;
+        let rejected = reject(&self.target, &self.key, error, ttl);
+
+        // No grace period: no other task reads the record of a key that it cannot find.
+        self.key.revoke();
+        if rejected {
+            error.to_errno()
+        } else {
+            0
+        }
+    }
+}
+
+impl Drop for AuthKey {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.end(enokey(), 0);
+        }
+    }
+}
+
+/// An authorisation key that an agent can assume.
+///
+/// # Invariants
+///
+/// `retirement` is there until the key is settled; it holds the authorisation key, which may be
+/// linked into `ring`, and the target key of which is `target`.
+pub(crate) struct HandedAuthKey<'q> {
+    target: ARef<Key>,
+    ring: Keyring,
+    retirement: Option<KBox<Retirement>>,
+    retirements: &'q RetirementQueue,
+}
+
+impl HandedAuthKey<'_> {
+    /// The key under construction.
+    pub(crate) fn target(&self) -> &Key {
+        &self.target
+    }
+
+    /// Whether the agent threw the authority away, so that nobody can answer any more.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.retirement
+            .as_ref()
+            .is_some_and(|retirement| retirement.key.is_invalidated())
+    }
+
+    /// Ends a request that was answered. May sleep.
+    pub(crate) fn settle(mut self) {
+        self.retire();
+    }
+
+    /// Ends a request that was not answered: the target key keeps `error` for `ttl` seconds. May
+    /// sleep.
+    ///
+    /// Returns whether it was so: an answer may have come first, and then it counts.
+    pub(crate) fn settle_with(mut self, error: Error, ttl: c_uint) -> bool {
+        let rejected = self.reject(error, ttl);
+        self.retire();
+        rejected
+    }
+
+    fn reject(&self, error: Error, ttl: c_uint) -> bool {
+        self.retirement
+            .as_ref()
+            .is_some_and(|retirement| reject(&self.target, &retirement.key, error, ttl))
+    }
+
+    /// Takes the authority from whoever has it.
+    fn retire(&mut self) {
+        // INVARIANT: The key is settled by what follows.
+        if let Some(retirement) = self.retirement.take() {
+            self.ring.unlink(&retirement.key);
+            retirement.key.invalidate();
+            self.retirements.add(retirement);
+        }
+    }
+}
+
+impl Drop for HandedAuthKey<'_> {
+    fn drop(&mut self) {
+        if self.retirement.is_some() {
+            self.reject(enokey(), 0);
+            self.retire();
+        }
+    }
+}
+
+/// The authorisation record in a key.
+///
+/// # Safety
+///
+/// `key` must be an authorisation key. The record is valid as long as the key is not revoked.
+unsafe fn record(key: &Key) -> *const bindings::request_key_auth {
+    // SAFETY: The key is valid, and the pointer to the record is the first word of its payload.
+    unsafe {
+        let payload = &raw const (*key.as_ptr()).__bindgen_anon_4.payload;
+        (*payload).rcu_data0.cast()
+    }
+}
+
+/// Instantiates `target` negatively, which invalidates `authkey`; false when the target key was
+/// already instantiated, one way or the other.
+fn reject(target: &Key, authkey: &Key, error: Error, ttl: c_uint) -> bool {
+    // SAFETY: Both keys are valid. No keyring is given: the target key is linked already.
+    let ret = unsafe {
+        bindings::key_reject_and_link(
+            target.as_ptr(),
+            ttl,
+            error.to_errno().unsigned_abs(),
+            null_mut(),
+            authkey.as_ptr(),
+        )
+    };
+    ret == 0
+}
+
+/// An invalidated authorisation key that waits for its revocation.
+#[repr(C)]
+struct Retirement {
+    work: Opaque<kbindings::rcu_work>,
+    key: ARef<Key>,
+}
+
+impl Retirement {
+    fn new(key: ARef<Key>) -> Result<KBox<Self>> {
+        let this = KBox::new(
+            Self {
+                work: Opaque::uninit(),
+                key,
+            },
+            GFP_KERNEL,
+        )?;
+
+        // SAFETY: The work item stays where it is: in the box, until `run` frees that.
+        unsafe { bindings::keyagent_helper_init_rcu_work(this.work.get(), Some(Self::run)) };
+        Ok(this)
+    }
+
+    /// # Safety
+    ///
+    /// Called once in a kernel thread, with no locks held, for a work item that
+    /// [`RetirementQueue::add`] queued; may sleep.
+    unsafe extern "C" fn run(work: *mut kbindings::work_struct) {
+        // SAFETY: The work item is the one in the box that was given to the queue, and nobody
+        // else has a pointer to it.
+        let this = unsafe {
+            let work = container_of!(work, kbindings::rcu_work, work);
+            let work: *mut Opaque<kbindings::rcu_work> = work.cast();
+            KBox::from_raw(container_of!(work, Self, work))
+        };
+        this.key.revoke();
+    }
+}
+
+/// Revokes authorisation keys a grace period after they were invalidated.
+///
+/// # Invariants
+///
+/// The pointer is that of a workqueue, which only this object destroys.
+pub(crate) struct RetirementQueue(NonNull<kbindings::workqueue_struct>);
+
+// SAFETY: Workqueues belong to no thread.
+unsafe impl Send for RetirementQueue {}
+
+// SAFETY: Queueing is synchronised by the C side.
+unsafe impl Sync for RetirementQueue {}
+
+impl RetirementQueue {
+    /// Makes a queue.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: Always safe to call.
+        let queue = unsafe { bindings::keyagent_helper_alloc_workqueue() };
+
+        // INVARIANT: Made just now.
+        Ok(Self(NonNull::new(queue).ok_or(ENOMEM)?))
+    }
+
+    fn add(&self, retirement: KBox<Retirement>) {
+        let retirement = KBox::into_raw(retirement);
+
+        // SAFETY: The queue is valid by the type invariant. The work item was initialised when
+        // it was made, and is queued for the first time, for each is consumed here.
+        unsafe { kbindings::queue_rcu_work(self.0.as_ptr(), (*retirement).work.get()) };
+    }
+}
+
+impl Drop for RetirementQueue {
+    /// Waits for all retirements. May sleep for a few grace periods.
+    fn drop(&mut self) {
+        // SAFETY: The barrier lets every grace period that `add` started end with its work item in
+        // the queue, whose destruction runs them all.
+        unsafe {
+            kbindings::rcu_barrier();
+            kbindings::destroy_workqueue(self.0.as_ptr());
+        }
+    }
+}

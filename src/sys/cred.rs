@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Credentials: who a task is, what it may do, which keyrings it has.
+//!
+//! C header: [`include/linux/cred.h`](srctree/include/linux/cred.h).
+//!
+//! Reference: <https://docs.kernel.org/security/credentials.html>
+
+use super::{
+    bindings,
+    key::Keyring,
+    task::Thread, //
+};
+use crate::policy::Uids;
+use kernel::{
+    bindings as kbindings,
+    cred::Credential,
+    sync::aref::ARef,
+    types::NotThreadSafe, //
+};
+
+/// The current task in the role of a requester.
+///
+/// # Invariants
+///
+/// `real` are the objective and `subjective` the subjective credentials of the current task.
+pub(crate) struct Requester {
+    real: ARef<Credential>,
+    subjective: ARef<Credential>,
+    _not_send: NotThreadSafe,
+}
+
+impl Requester {
+    /// The current task.
+    pub(crate) fn current() -> Self {
+        // SAFETY: A running task has both, and they do not change while it runs kernel code that
+        // does not change them.
+        let (real, subjective) = unsafe {
+            (
+                Credential::from_ptr(bindings::keyagent_helper_current_real_cred()),
+                Credential::from_ptr(bindings::keyagent_helper_current_cred()),
+            )
+        };
+
+        // INVARIANT: As read above.
+        Self {
+            real: real.into(),
+            subjective: subjective.into(),
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    /// Who the requester is.
+    pub(crate) fn real(&self) -> &Credential {
+        &self.real
+    }
+
+    /// As whom the requester acts just now.
+    pub(crate) fn subjective(&self) -> &Credential {
+        &self.subjective
+    }
+
+    /// Whether the kernel acts for purposes of its own: it has overridden the requester's
+    /// credentials.
+    pub(crate) fn is_overridden(&self) -> bool {
+        self.real.as_ptr() != self.subjective.as_ptr()
+    }
+
+    /// Runs `f` with the requester's real credentials as the subjective ones.
+    pub(crate) fn as_real<R>(&self, f: impl FnOnce() -> R) -> R {
+        if !self.is_overridden() {
+            return f();
+        }
+        let _guard = Override::new(&self.real);
+        f()
+    }
+}
+
+/// Credentials that the current task acts under until this is dropped.
+///
+/// # Invariants
+///
+/// `old` were the subjective credentials of the current task, and whoever set them keeps them.
+struct Override<'a> {
+    old: *const kbindings::cred,
+    _new: &'a Credential,
+    _not_send: NotThreadSafe,
+}
+
+impl<'a> Override<'a> {
+    fn new(new: &'a Credential) -> Self {
+        Self {
+            // INVARIANT: As returned.
+            // SAFETY: `new` stays valid until the guard restores the old credentials.
+            old: unsafe { bindings::keyagent_helper_override_creds(new.as_ptr()) },
+            _new: new,
+            _not_send: NotThreadSafe,
+        }
+    }
+}
+
+impl Drop for Override<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant, `old` is what the current task is to go back to.
+        unsafe { bindings::keyagent_helper_revert_creds(self.old) };
+    }
+}
+
+/// The four user ids of `cred`, in the initial user namespace's terms.
+pub(crate) fn uids(cred: &Credential) -> Uids {
+    // SAFETY: The credentials are valid, and their ids do not change.
+    let cred = unsafe { &*cred.as_ptr() };
+
+    Uids {
+        real: cred.uid.val,
+        effective: cred.euid.val,
+        saved: cred.suid.val,
+        fs: cred.fsuid.val,
+    }
+}
+
+/// The session keyring of `cred`.
+pub(crate) fn session_keyring(cred: &Credential) -> Option<Keyring> {
+    // SAFETY: The credentials are valid, do not change, and hold a reference on the keyring.
+    unsafe { Keyring::from_ptr((*cred.as_ptr()).session_keyring) }
+}
+
+/// The process keyring of `cred`.
+pub(crate) fn process_keyring(cred: &Credential) -> Option<Keyring> {
+    // SAFETY: The credentials are valid, do not change, and hold a reference on the keyring.
+    unsafe { Keyring::from_ptr((*cred.as_ptr()).process_keyring) }
+}
+
+/// Whether the caller of a system call already has a process keyring.
+pub(crate) fn current_has_process_keyring() -> bool {
+    process_keyring(Requester::current().subjective()).is_some()
+}
+
+/// Whether a task with the credentials `agent` could trace one that lives in the user namespace
+/// of `other`, whoever that is.
+pub(crate) fn may_trace_in_user_ns_of(agent: &Credential, other: &Credential) -> bool {
+    // SAFETY: The user namespace of `other` lives as long as `other`.
+    unsafe {
+        bindings::keyagent_helper_cred_capable(
+            agent.as_ptr(),
+            (*other.as_ptr()).user_ns,
+            kbindings::CAP_SYS_PTRACE as i32,
+        )
+    }
+}
+
+/// Whether `thread` may configure the whole system: `CAP_SYS_ADMIN` in the initial user namespace.
+pub(crate) fn may_administer_system(thread: &Thread) -> bool {
+    // SAFETY: The task is valid.
+    unsafe { kbindings::has_capability_noaudit(thread.as_ptr(), kbindings::CAP_SYS_ADMIN as i32) }
+}

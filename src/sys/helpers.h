@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* C inlines and macros of the kernel as functions that Rust can call. */
+
+#ifndef _KEYAGENT_HELPERS_H
+#define _KEYAGENT_HELPERS_H
+
+#include <linux/key.h>
+#include <linux/key-type.h>
+#include <linux/kprobes.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+/* What a signal would do to a task if it were sent now. */
+enum keyagent_signal_fate {
+	KEYAGENT_SIGNAL_LOST,		/* ignored, or the task is exiting */
+	KEYAGENT_SIGNAL_FATAL,		/* default action: the process dies */
+	KEYAGENT_SIGNAL_SEEN,		/* blocked, waited for, or handled */
+};
+
+const struct cred *keyagent_helper_current_cred(void);
+const struct cred *keyagent_helper_current_real_cred(void);
+const struct cred *keyagent_helper_override_creds(const struct cred *cred);
+const struct cred *keyagent_helper_revert_creds(const struct cred *cred);
+
+bool keyagent_helper_cred_capable(const struct cred *cred,
+				  struct user_namespace *ns, int cap);
+
+void keyagent_helper_key_get(struct key *key);
+key_ref_t keyagent_helper_make_key_ref(struct key *key, bool possessed);
+struct key *keyagent_helper_key_ref_to_ptr(key_ref_t ref);
+
+bool keyagent_helper_task_is_exiting(struct task_struct *task);
+bool keyagent_helper_task_is_worker(struct task_struct *task);
+u64 keyagent_helper_task_exec_id(struct task_struct *task);
+pid_t keyagent_helper_task_tgid(struct task_struct *task);
+bool keyagent_helper_exec_trylock(struct task_struct *task);
+void keyagent_helper_exec_unlock(struct task_struct *task);
+pid_t keyagent_helper_current_pid_for(struct task_struct *task);
+enum keyagent_signal_fate keyagent_helper_signal_fate(struct task_struct *task,
+						      int sig);
+
+pid_t keyagent_helper_seq_pid_nr(struct seq_file *m, struct pid *pid);
+
+void keyagent_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name,
+					struct lock_class_key *key);
+void keyagent_helper_raw_spin_lock(raw_spinlock_t *lock);
+int keyagent_helper_raw_spin_trylock(raw_spinlock_t *lock);
+void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock);
+void keyagent_helper_raw_spin_assert_held(raw_spinlock_t *lock);
+
+struct workqueue_struct *keyagent_helper_alloc_workqueue(void);
+void keyagent_helper_init_rcu_work(struct rcu_work *rwork, work_func_t func);
+
+unsigned long keyagent_helper_kprobe_entry(const struct kprobe *kp);
+unsigned long keyagent_helper_regs_arg0(struct pt_regs *regs);
+void keyagent_helper_regs_redirect(struct pt_regs *regs, unsigned long target);
+int keyagent_helper_call_actor(unsigned long actor, struct key *authkey,
+			       void *aux);
+
+#endif /* _KEYAGENT_HELPERS_H */

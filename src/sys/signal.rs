@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The real-time signal that tells an agent of a request.
+//!
+//! C header: [`include/linux/signal.h`](srctree/include/linux/signal.h).
+
+use super::{
+    bindings,
+    cred::Requester,
+    task::Thread, //
+};
+use kernel::{
+    bindings as kbindings,
+    error::to_result,
+    prelude::*, //
+};
+
+/// `si_code` of the signal, as in `include/uapi/linux/keyagent.h`.
+const SI_KEYAGENT: i32 = -8;
+
+/// A real-time signal's number.
+///
+/// # Invariants
+///
+/// Between `SIGRTMIN` and `SIGRTMAX` of the kernel, both included.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RtSignal(u16);
+
+impl RtSignal {
+    /// Checks the number.
+    pub(crate) fn new(number: u16) -> Result<Self> {
+        if (kbindings::SIGRTMIN..=kbindings::SIGRTMAX).contains(&u32::from(number)) {
+            // INVARIANT: Just checked.
+            Ok(Self(number))
+        } else {
+            Err(EINVAL)
+        }
+    }
+
+    /// The number.
+    pub(crate) fn number(self) -> u16 {
+        self.0
+    }
+
+    /// Whether `thread` would see the signal, and survive it: it blocks it, waits for it or
+    /// handles it.
+    pub(crate) fn would_be_seen_by(self, thread: &Thread) -> bool {
+        // SAFETY: The task is valid, and the number is in range by the type invariant.
+        let fate =
+            unsafe { bindings::keyagent_helper_signal_fate(thread.as_ptr(), i32::from(self.0)) };
+        fate == bindings::keyagent_signal_fate_KEYAGENT_SIGNAL_SEEN
+    }
+
+    /// Queues the signal for `thread`, with the serial of the key under construction.
+    ///
+    /// Success does not mean that the thread will see it: it may be exiting. `EAGAIN` means that
+    /// its queue is full.
+    pub(crate) fn send(self, thread: &Thread, requester: &Requester, serial: i32) -> Result {
+        let mut info = kbindings::kernel_siginfo::default();
+
+        // All of it is copied to user space, padding included.
+        // SAFETY: `info` is a local variable of plain data; all zeroes is a valid value.
+        unsafe { core::ptr::write_bytes(&raw mut info, 0, 1) };
+
+        // SAFETY: The task is valid, and so are the requester's credentials, whose user namespaces
+        // live as long as they. The sending function translates from the subjective one.
+        let (pid, uid) = unsafe {
+            let real = (*requester.real().as_ptr()).uid;
+            let user_ns = (*requester.subjective().as_ptr()).user_ns;
+            (
+                bindings::keyagent_helper_current_pid_for(thread.as_ptr()),
+                kbindings::from_kuid_munged(user_ns, real),
+            )
+        };
+
+        // SAFETY: The queued form of the union is the one that belongs to this `si_code`.
+        unsafe {
+            let fields = &mut info.__bindgen_anon_1;
+            fields.si_signo = i32::from(self.0);
+            fields.si_code = SI_KEYAGENT;
+            let queued = &mut fields._sifields._rt;
+            queued._pid = pid;
+            queued._uid = uid;
+            queued._sigval.sival_int = serial;
+        }
+
+        // SAFETY: `info` is wholly initialised, and the task is valid.
+        to_result(unsafe {
+            kbindings::send_sig_info(i32::from(self.0), &raw mut info, thread.as_ptr())
+        })
+    }
+}

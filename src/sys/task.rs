@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Threads and their program images.
+//!
+//! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h).
+
+use super::{
+    bindings,
+    seq_file::Output, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    bindings as kbindings,
+    cred::Credential,
+    prelude::*,
+    sync::aref::ARef,
+    task::Task,
+    types::NotThreadSafe, //
+};
+
+/// A reference on the kernel's `struct pid` of one thread.
+///
+/// Unlike a number it is never used again for another thread, and unlike a task it does not keep
+/// the memory of a dead one.
+///
+/// # Invariants
+///
+/// The pointer is valid, and this object owns a reference on it.
+pub(crate) struct ThreadPid(NonNull<kbindings::pid>);
+
+// SAFETY: `put_pid` can be called from any thread, and a `struct pid` belongs to no thread.
+unsafe impl Send for ThreadPid {}
+
+// SAFETY: All access through a shared reference is synchronised by the C side.
+unsafe impl Sync for ThreadPid {}
+
+impl ThreadPid {
+    /// The calling thread's.
+    pub(crate) fn current() -> Result<Self> {
+        // SAFETY: `current` is always valid; the function returns a reference of its own.
+        let pid = unsafe {
+            kbindings::get_task_pid(Task::current_raw(), kbindings::pid_type_PIDTYPE_PID)
+        };
+
+        // INVARIANT: The reference that `get_task_pid` took passes to the new object.
+        Ok(Self(NonNull::new(pid).ok_or(ESRCH)?))
+    }
+
+    /// The thread, unless it is gone.
+    pub(crate) fn thread(&self) -> Option<Thread> {
+        // SAFETY: The pointer is valid by the type invariant.
+        let task =
+            unsafe { kbindings::get_pid_task(self.0.as_ptr(), kbindings::pid_type_PIDTYPE_PID) };
+
+        // SAFETY: `get_pid_task` took a reference for its caller, which passes to the `ARef`.
+        // CAST: `Task` is a transparent wrapper of `struct task_struct`.
+        NonNull::new(task.cast()).map(|task| Thread(unsafe { ARef::from_raw(task) }))
+    }
+
+    /// The thread's number as the reader of `out` sees it; 0 when it is not visible there.
+    pub(crate) fn number_for(&self, out: &Output<'_>) -> i32 {
+        // SAFETY: Both pointers are valid, and `out` is a file of a proc mount: a key type's
+        // describe operation is only called for /proc/keys.
+        unsafe { bindings::keyagent_helper_seq_pid_nr(out.as_ptr(), self.0.as_ptr()) }
+    }
+}
+
+impl Drop for ThreadPid {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant this object owns a reference, which is given up here.
+        unsafe { kbindings::put_pid(self.0.as_ptr()) };
+    }
+}
+
+/// Counts the program images of a process: every exec changes it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExecId(u64);
+
+impl ExecId {
+    /// The calling thread's.
+    pub(crate) fn current() -> Self {
+        // SAFETY: `current` is always valid.
+        Self(unsafe { bindings::keyagent_helper_task_exec_id(Task::current_raw()) })
+    }
+}
+
+/// A thread of some process.
+pub(crate) struct Thread(ARef<Task>);
+
+impl Thread {
+    pub(super) fn as_ptr(&self) -> *mut kbindings::task_struct {
+        self.0.as_ptr()
+    }
+
+    /// Whether the thread has begun to exit.
+    pub(crate) fn is_exiting(&self) -> bool {
+        // SAFETY: The task is valid.
+        unsafe { bindings::keyagent_helper_task_is_exiting(self.as_ptr()) }
+    }
+
+    /// The number of the program image that the thread runs now.
+    pub(crate) fn exec_id(&self) -> ExecId {
+        // SAFETY: The task is valid.
+        ExecId(unsafe { bindings::keyagent_helper_task_exec_id(self.as_ptr()) })
+    }
+
+    /// The number of the thread's process in the initial pid namespace.
+    pub(crate) fn process(&self) -> i32 {
+        // SAFETY: The task is valid.
+        unsafe { bindings::keyagent_helper_task_tgid(self.as_ptr()) }
+    }
+
+    /// Whether it is one of the calling process' threads.
+    pub(crate) fn is_of_current_process(&self) -> bool {
+        self.process() == current_process()
+    }
+
+    /// The thread's objective credentials as they are now.
+    pub(crate) fn cred(&self) -> Result<ARef<Credential>> {
+        // SAFETY: The task is valid; the function returns a reference of its own.
+        let cred = unsafe { kbindings::get_task_cred(self.as_ptr()) };
+        let cred = NonNull::new(cred.cast_mut().cast()).ok_or(ESRCH)?;
+
+        // SAFETY: The reference that `get_task_cred` took passes to the `ARef`.
+        // CAST: `Credential` is a transparent wrapper of `struct cred`.
+        Ok(unsafe { ARef::from_raw(cred) })
+    }
+
+    /// Keeps the thread's process from changing its program image, unless that is going on right
+    /// now. It never waits: two processes in exec could wait for each other.
+    pub(crate) fn try_lock_exec(&self) -> Option<ExecGuard<'_>> {
+        // SAFETY: The task is valid, and with it the structure that the lock is in.
+        let locked = unsafe { bindings::keyagent_helper_exec_trylock(self.as_ptr()) };
+
+        // INVARIANT: The lock was taken just now.
+        locked.then_some(ExecGuard(self, NotThreadSafe))
+    }
+}
+
+/// The `exec_update_lock` of a thread's process, held for reading.
+///
+/// # Invariants
+///
+/// The lock is held by the current task.
+#[must_use = "the lock unlocks immediately when the guard is unused"]
+pub(crate) struct ExecGuard<'a>(&'a Thread, NotThreadSafe);
+
+impl Drop for ExecGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The lock is held by the type invariant, and the task is valid.
+        unsafe { bindings::keyagent_helper_exec_unlock(self.0.as_ptr()) };
+    }
+}
+
+/// Whether the current task is a kernel thread, or a worker of one that borrows a process.
+pub(crate) fn current_is_worker() -> bool {
+    // SAFETY: `current` is always valid.
+    unsafe { bindings::keyagent_helper_task_is_worker(Task::current_raw()) }
+}
+
+/// The number of the current process in the initial pid namespace.
+///
+/// May be called from any context in which `current` is a task's.
+pub(crate) fn current_process() -> i32 {
+    // SAFETY: `current` is always valid.
+    unsafe { bindings::keyagent_helper_task_tgid(Task::current_raw()) }
+}
