@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The requests in flight.
+//!
+//! A request is in the table from before its first step until after its last. Two things are
+//! looked up in it: at the entry of the original upcall, whether the call is this module's own, and
+//! before a request is handed over, whether its agent waits for the requester already.
+//!
+//! Lock order: the table's lock is the innermost of all. It is raw, for the first look-up happens
+//! where nothing may sleep, and there it is only ever tried: a breakpoint is entered like an NMI,
+//! in which lockdep does not let a lock be waited for.
+
+use crate::errno::eloop;
+use crate::sys::{
+    authkey::AuthKeyId,
+    raw_spin_lock::RawSpinLockBackend,
+    task, //
+};
+use kernel::{
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNode, //
+    },
+    static_lock_class,
+    sync::lock::Lock, //
+};
+
+/// How many agents a chain of requests may have, each of which requests a key of the next.
+const MAX_CHAIN: usize = 8;
+
+/// A process, by its number in the initial pid namespace.
+type Process = i32;
+
+/// The requests in flight.
+#[pin_data]
+pub(crate) struct InFlight {
+    #[pin]
+    requests: Lock<Table, RawSpinLockBackend>,
+}
+
+/// The agent's process, once there is one, by the requester's process and the authorisation key.
+///
+/// The requester's first, so that the requests of a process stand side by side.
+type Table = RBTree<(Process, AuthKeyId), Option<Process>>;
+
+impl InFlight {
+    /// An empty table.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            requests <- Lock::new(RBTree::new(), c"keyagent_inflight", static_lock_class!()),
+        })
+    }
+
+    /// Enters a request of the current process.
+    pub(crate) fn enter(&self, authkey: AuthKeyId) -> Result<Entry<'_>> {
+        let key = (task::current_process(), authkey);
+        let node = RBTreeNode::new(key, None, GFP_KERNEL)?;
+
+        self.requests.lock().insert(node);
+        Ok(Entry { table: self, key })
+    }
+
+    /// Whether it is a request of the current process that is in flight.
+    ///
+    /// May be called in any context in which `current` is a task's. Whoever has the lock holds it
+    /// for a few instructions with preemption off, and never calls what calls this.
+    pub(crate) fn contains(&self, authkey: AuthKeyId) -> bool {
+        let key = (task::current_process(), authkey);
+
+        loop {
+            if let Some(requests) = self.requests.try_lock() {
+                return requests.get(&key).is_some();
+            }
+            core::hint::spin_loop();
+        }
+    }
+}
+
+/// A request's place in the table, which it leaves when this is dropped.
+pub(crate) struct Entry<'a> {
+    table: &'a InFlight,
+    key: (Process, AuthKeyId),
+}
+
+impl Entry<'_> {
+    /// Records the process that is to answer the request.
+    ///
+    /// Fails with `ELOOP` when that process waits for the requester, directly or through others.
+    pub(crate) fn set_agent(&self, agent: Process) -> Result {
+        let mut requests = self.table.requests.lock();
+
+        if waits_for(&mut requests, agent, self.key.0) {
+            return Err(eloop());
+        }
+        if let Some(slot) = requests.get_mut(&self.key) {
+            *slot = Some(agent);
+        }
+        Ok(())
+    }
+
+    /// Takes that back.
+    pub(crate) fn clear_agent(&self) {
+        if let Some(slot) = self.table.requests.lock().get_mut(&self.key) {
+            *slot = None;
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let node = self.table.requests.lock().remove_node(&self.key);
+
+        // The memory is freed with the lock released.
+        drop(node);
+    }
+}
+
+/// Whether `process` waits for an answer of `other`, directly or through up to [`MAX_CHAIN`]
+/// processes in all. A tangle of more than that counts as if it did.
+fn waits_for(table: &mut Table, process: Process, other: Process) -> bool {
+    let mut found = [process; MAX_CHAIN];
+    let mut count = 1;
+    let mut next = 0;
+
+    while next < count {
+        // PANIC: `next` is below `count`, which is at most the length of the array.
+        let waiting = found[next];
+        next += 1;
+
+        let mut cursor = table.cursor_lower_bound_mut(&(waiting, AuthKeyId::FIRST));
+        while let Some(at) = cursor {
+            let (&(requester, _), &agent) = at.current();
+            if requester != waiting {
+                break;
+            }
+            if let Some(agent) = agent {
+                if agent == other {
+                    return true;
+                }
+                // PANIC: `count` is at most the length of the array.
+                if !found[..count].contains(&agent) {
+                    if count == MAX_CHAIN {
+                        return true;
+                    }
+                    found[count] = agent;
+                    count += 1;
+                }
+            }
+            cursor = at.move_next();
+        }
+    }
+    false
+}
+
+#[kernel::macros::kunit_tests(keyagent_inflight)]
+mod tests {
+    use super::*;
+
+    /// A table in which each first process waits for the second.
+    fn table(edges: &[(Process, Process)]) -> Result<Table> {
+        let mut table = RBTree::new();
+        for (number, &(requester, agent)) in edges.iter().enumerate() {
+            let key = (requester, AuthKeyId::for_test(number + 1));
+            table.try_create_and_insert(key, Some(agent), GFP_KERNEL)?;
+        }
+        Ok(table)
+    }
+
+    #[test]
+    fn nobody_waits_in_an_empty_table() -> Result {
+        assert!(!waits_for(&mut table(&[])?, 1, 2));
+        Ok(())
+    }
+
+    #[test]
+    fn direct_and_indirect_waits_are_found() -> Result {
+        let mut table = table(&[(1, 2), (2, 3), (5, 6)])?;
+        assert!(waits_for(&mut table, 1, 2));
+        assert!(waits_for(&mut table, 1, 3));
+        assert!(!waits_for(&mut table, 3, 1));
+        assert!(!waits_for(&mut table, 1, 6));
+        Ok(())
+    }
+
+    #[test]
+    fn every_request_of_a_process_is_followed() -> Result {
+        let mut table = table(&[(1, 2), (1, 3), (1, 4), (3, 7)])?;
+        assert!(waits_for(&mut table, 1, 4));
+        assert!(waits_for(&mut table, 1, 7));
+        Ok(())
+    }
+
+    #[test]
+    fn a_request_without_an_agent_waits_for_nobody() -> Result {
+        let mut table = RBTree::new();
+        table.try_create_and_insert((1, AuthKeyId::for_test(1)), None, GFP_KERNEL)?;
+        assert!(!waits_for(&mut table, 1, 2));
+        Ok(())
+    }
+
+    #[test]
+    fn circles_of_others_end() -> Result {
+        let mut table = table(&[(1, 2), (2, 1)])?;
+        assert!(!waits_for(&mut table, 1, 3));
+        Ok(())
+    }
+
+    #[test]
+    fn long_chains_count_as_waiting() -> Result {
+        let edges = [
+            (1, 2),
+            (2, 3),
+            (3, 4),
+            (4, 5),
+            (5, 6),
+            (6, 7),
+            (7, 8),
+            (8, 9),
+        ];
+        assert!(!waits_for(&mut table(&edges[..7])?, 1, 100));
+        assert!(waits_for(&mut table(&edges)?, 1, 100));
+        Ok(())
+    }
+}
