@@ -31,6 +31,7 @@ use core::{
 use kernel::{
     bindings as kbindings,
     container_of,
+    error::to_result,
     ffi::{
         c_int,
         c_ulong,
@@ -46,6 +47,9 @@ use pin_init::{
 
 /// The function that is taken over.
 const SYMBOL: &CStr = c"call_sbin_request_key";
+
+/// The same for messages.
+const NAME: &str = "call_sbin_request_key";
 
 /// Who runs in the place of the original.
 pub(crate) trait Actor: Send + Sync + 'static {
@@ -125,26 +129,53 @@ impl<A: Actor> Detour<A> {
             .compare_exchange(null_mut(), this, Ordering::Release, Ordering::Relaxed)
             .map_err(|_| EBUSY)?;
 
-        // SAFETY: The memory is this object's. All zeroes is a valid value of the structure, and
-        // the handlers and the symbol's name live as long as the module.
-        let ret = unsafe {
-            let kprobe = self.kprobe.get();
+        self.arm().inspect_err(|error| {
+            IN_FORCE.store(null_mut(), Ordering::Relaxed);
+            pr_err!("cannot take over {}(): error {}\n", NAME, error.to_errno());
+        })
+    }
+
+    /// Registers the probe, in steps: the key service of a traced or live-patched kernel has to be
+    /// left as it is.
+    fn arm(&self) -> Result {
+        let kprobe = self.kprobe.get();
+
+        // SAFETY: The memory is this object's, and nobody else has it. All zeroes is a valid value
+        // of the structure; the handler and the symbol's name live as long as the module.
+        to_result(unsafe {
             core::ptr::write_bytes(kprobe, 0, 1);
             (*kprobe).symbol_name = SYMBOL.as_char_ptr();
             (*kprobe).pre_handler = Some(Self::pre_handler);
-            (*kprobe).post_handler = Some(Self::post_handler);
+            (*kprobe).flags = bindings::KPROBE_FLAG_DISABLED;
             bindings::register_kprobe(kprobe)
-        };
-        if ret != 0 {
-            IN_FORCE.store(null_mut(), Ordering::Relaxed);
+        })
+        .inspect_err(|_| {
             pr_err!(
-                "cannot probe {}(): error {}. The kernel needs CONFIG_KPROBES and that function not inlined, and no live patch may hold it\n",
-                SYMBOL.to_str().unwrap_or("?"),
-                ret
+                "the kernel needs CONFIG_KPROBES and {}() not inlined\n",
+                NAME
             );
-            return Err(Error::from_errno(ret));
+        })?;
+
+        // A probe that was there first was armed as one that changes nothing, and disarming it
+        // after it was joined by one that does goes wrong in the kernel.
+        // SAFETY: The probe is registered, which initialised its list of companions.
+        if !unsafe { is_alone(kprobe) } {
+            pr_err!("another probe is at {}(): remove it first\n", NAME);
+            // SAFETY: The probe is registered.
+            unsafe { bindings::unregister_kprobe(kprobe) };
+            return Err(EBUSY);
         }
-        Ok(())
+
+        // SAFETY: The probe is registered, but not armed: nobody calls its handlers yet.
+        to_result(unsafe {
+            (*kprobe).post_handler = Some(Self::post_handler);
+            bindings::enable_kprobe(kprobe)
+        })
+        .inspect_err(|_| {
+            pr_err!("is there a live patch of {}()?\n", NAME);
+            // SAFETY: The probe is registered.
+            unsafe { bindings::unregister_kprobe(kprobe) };
+        })
     }
 
     /// # Safety
@@ -209,6 +240,16 @@ impl<A: Actor> PinnedDrop for Detour<A> {
         }
         IN_FORCE.store(null_mut(), Ordering::Relaxed);
     }
+}
+
+/// Whether there is no other probe at the same place.
+///
+/// # Safety
+///
+/// `kprobe` must be registered.
+unsafe fn is_alone(kprobe: *const bindings::kprobe) -> bool {
+    // SAFETY: The probe is valid, and its list head was initialised when it was registered.
+    unsafe { core::ptr::eq((*kprobe).list.next, &raw const (*kprobe).list) }
 }
 
 /// Runs in the place of the probed function.
