@@ -35,7 +35,7 @@ pub(crate) struct AgentKey;
 /// The thread that answers, and how to tell it.
 pub(crate) struct Agent {
     pid: ThreadPid,
-    program: ExecId,
+    exec_id: ExecId,
     signal: RtSignal,
 }
 
@@ -47,7 +47,7 @@ impl Agent {
 
     /// Whether `thread`, which was the agent's, still is.
     pub(crate) fn is_alive(&self, thread: &Thread) -> bool {
-        !thread.is_exiting() && thread.exec_id() == self.program
+        !thread.is_exiting() && thread.exec_id() == self.exec_id
     }
 
     /// The signal that tells the agent of a request.
@@ -78,7 +78,7 @@ impl KeyType for AgentKey {
         Ok(KBox::new(
             Agent {
                 pid: ThreadPid::current()?,
-                program: ExecId::current(),
+                exec_id: ExecId::current(),
                 signal,
             },
             GFP_KERNEL,

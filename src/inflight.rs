@@ -30,7 +30,7 @@ use kernel::{
 const MAX_CHAIN: usize = 8;
 
 /// A process, by its number in the initial pid namespace.
-type Process = i32;
+type Tgid = i32;
 
 /// The requests in flight.
 #[pin_data]
@@ -42,7 +42,7 @@ pub(crate) struct InFlight {
 /// The agent's process, once there is one, by the requester's process and the authorisation key.
 ///
 /// The requester's first, so that the requests of a process stand side by side.
-type Table = RBTree<(Process, AuthKeyId), Option<Process>>;
+type Table = RBTree<(Tgid, AuthKeyId), Option<Tgid>>;
 
 impl InFlight {
     /// An empty table.
@@ -54,7 +54,7 @@ impl InFlight {
 
     /// Enters a request of the current process.
     pub(crate) fn enter(&self, authkey: AuthKeyId) -> Result<Entry<'_>> {
-        let key = (task::current_process(), authkey);
+        let key = (task::current_tgid(), authkey);
         let node = RBTreeNode::new(key, None, GFP_KERNEL)?;
 
         self.requests.lock().insert(node);
@@ -64,9 +64,9 @@ impl InFlight {
     /// Whether it is a request of the current process that is in flight.
     ///
     /// May be called in any context in which `current` is a task's. Whoever has the lock holds it
-    /// for a few instructions with preemption off, and never calls what calls this.
+    /// with interrupts off, for no longer than a look-up, and never calls what calls this.
     pub(crate) fn contains(&self, authkey: AuthKeyId) -> bool {
-        let key = (task::current_process(), authkey);
+        let key = (task::current_tgid(), authkey);
 
         loop {
             if let Some(requests) = self.requests.try_lock() {
@@ -80,14 +80,14 @@ impl InFlight {
 /// A request's place in the table, which it leaves when this is dropped.
 pub(crate) struct Entry<'a> {
     table: &'a InFlight,
-    key: (Process, AuthKeyId),
+    key: (Tgid, AuthKeyId),
 }
 
 impl Entry<'_> {
     /// Records the process that is to answer the request.
     ///
     /// Fails with `ELOOP` when that process waits for the requester, directly or through others.
-    pub(crate) fn set_agent(&self, agent: Process) -> Result {
+    pub(crate) fn set_agent(&self, agent: Tgid) -> Result {
         let mut requests = self.table.requests.lock();
 
         if waits_for(&mut requests, agent, self.key.0) {
@@ -118,7 +118,7 @@ impl Drop for Entry<'_> {
 
 /// Whether `process` waits for an answer of `other`, directly or through up to [`MAX_CHAIN`]
 /// processes in all. A tangle of more than that counts as if it did.
-fn waits_for(table: &mut Table, process: Process, other: Process) -> bool {
+fn waits_for(table: &mut Table, process: Tgid, other: Tgid) -> bool {
     let mut found = [process; MAX_CHAIN];
     let mut count = 1;
     let mut next = 0;
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     /// A table in which each first process waits for the second.
-    fn table(edges: &[(Process, Process)]) -> Result<Table> {
+    fn table(edges: &[(Tgid, Tgid)]) -> Result<Table> {
         let mut table = RBTree::new();
         for (number, &(requester, agent)) in edges.iter().enumerate() {
             let key = (requester, AuthKeyId::for_test(number + 1));

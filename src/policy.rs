@@ -34,6 +34,8 @@ pub(crate) struct Standing {
     pub(crate) agent: Uids,
     /// The ids in the credentials.
     pub(crate) other: Uids,
+    /// Whether both live in the same user namespace.
+    pub(crate) same_user_ns: bool,
     /// Whether the agent has CAP_SYS_PTRACE in the user namespace of the credentials.
     pub(crate) may_trace: bool,
 }
@@ -42,10 +44,11 @@ impl Standing {
     /// Whether the agent could act as the owner of the credentials already.
     fn dominates(self) -> bool {
         self.may_trace
-            || self
-                .agent
-                .single()
-                .is_some_and(|uid| self.other.single() == Some(uid))
+            || (self.same_user_ns
+                && self
+                    .agent
+                    .single()
+                    .is_some_and(|uid| self.other.single() == Some(uid)))
     }
 }
 
@@ -86,6 +89,7 @@ mod tests {
         let standing = Standing {
             agent,
             other,
+            same_user_ns: true,
             may_trace: false,
         };
         may_answer(&[standing], false, false)
@@ -121,10 +125,22 @@ mod tests {
     }
 
     #[test]
+    fn the_same_uid_elsewhere_is_another_user() {
+        let standing = Standing {
+            agent: USER,
+            other: USER,
+            same_user_ns: false,
+            may_trace: false,
+        };
+        assert!(!may_answer(&[standing], false, false));
+    }
+
+    #[test]
     fn who_may_trace_may_answer() {
         let standing = Standing {
             agent: uids(0, 0, 0, 0),
             other: USER,
+            same_user_ns: false,
             may_trace: true,
         };
         assert!(may_answer(&[standing], false, false));
@@ -135,6 +151,7 @@ mod tests {
         let good = Standing {
             agent: USER,
             other: USER,
+            same_user_ns: true,
             may_trace: false,
         };
         let bad = Standing {
@@ -151,6 +168,7 @@ mod tests {
         let standing = Standing {
             agent: uids(0, 0, 0, 0),
             other: uids(0, 0, 0, 0),
+            same_user_ns: true,
             may_trace: true,
         };
         assert!(!may_answer(&[standing], true, false));
@@ -162,6 +180,7 @@ mod tests {
         let standing = Standing {
             agent: USER,
             other: uids(0, 0, 0, 0),
+            same_user_ns: true,
             may_trace: false,
         };
         assert!(!may_answer(&[standing], true, true));

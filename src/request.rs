@@ -37,7 +37,7 @@ use crate::{
             AuthKey,
             AuthKeyId,
             HandedAuthKey,
-            RetirementQueue, //
+            RevocationQueue, //
         },
         cred::{
             self,
@@ -94,7 +94,7 @@ pub(crate) struct Limits {
 pub(crate) struct Server {
     #[pin]
     inflight: InFlight,
-    retirements: RetirementQueue,
+    revocations: RevocationQueue,
     limits: Limits,
 }
 
@@ -103,7 +103,7 @@ impl Server {
     pub(crate) fn new(limits: Limits) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             inflight <- InFlight::new(),
-            retirements: RetirementQueue::new()?,
+            revocations: RevocationQueue::new()?,
             limits,
         })
     }
@@ -185,8 +185,8 @@ impl Server {
             return Err((authkey, Refusal::Unfit));
         }
 
-        // From here to the signal the agent's program and credentials stay what they are. An
-        // agent that is in exec just now is about to be dead.
+        // From here to the signal the agent's program stays what it is, and the keyring belongs to
+        // the credentials that are checked. One that is in exec just now is about to be dead.
         let Some(exec_guard) = thread.try_lock_exec() else {
             return Err((authkey, Refusal::Unfit));
         };
@@ -202,12 +202,12 @@ impl Server {
         if key.validate().is_err()
             || !is_authorised(&thread, &agent_cred, requester, &authkey)
             || !agent.signal().would_be_seen_by(&thread)
-            || entry.set_agent(thread.process()).is_err()
+            || entry.set_agent(thread.tgid()).is_err()
         {
             return Err((authkey, Refusal::Unfit));
         }
 
-        let authkey = match authkey.hand_to(&ring, &self.retirements) {
+        let authkey = match authkey.hand_to(&ring, &self.revocations) {
             Ok(authkey) => authkey,
             Err((authkey, _)) => {
                 entry.clear_agent();
@@ -218,7 +218,10 @@ impl Server {
         // The signal only says that there is a request. If the queue is full it is sent later, and
         // if the agent is gone the wait notices that.
         let serial = authkey.target().serial();
-        let is_told = agent.signal().send(&thread, requester, serial).is_ok();
+        let is_told = agent
+            .signal()
+            .send(&thread, &agent_cred, requester, serial)
+            .is_ok();
         drop(exec_guard);
 
         Ok(Request {
@@ -251,6 +254,7 @@ fn is_authorised(
     let standing = |other: &Credential| Standing {
         agent: cred::uids(agent),
         other: cred::uids(other),
+        same_user_ns: cred::same_user_ns(agent, other),
         may_trace: cred::may_trace_in_user_ns_of(agent, other),
     };
 
@@ -276,7 +280,7 @@ struct Request<'a> {
 
 /// How a request ended without an answer.
 enum Failure {
-    /// The agent is gone, or threw the authority away.
+    /// The agent is gone, or invalidated the authorisation key.
     Abandoned,
     /// The requester has a signal to see to.
     Interrupted,
@@ -292,10 +296,11 @@ impl Request<'_> {
             return 0;
         };
 
-        // A negative key would be in the way of the call when it is restarted.
+        // A key that stays negative would be in the way of the call when it is restarted. Others
+        // who wait for the same key learn why it was given up.
         let (reason, ttl, error) = match failure {
             Failure::Abandoned => (enokey(), limits.negative_ttl, enokey()),
-            Failure::Interrupted => (enokey(), 0, ERESTARTSYS),
+            Failure::Interrupted => (EINTR, 0, ERESTARTSYS),
             Failure::TimedOut => (etimedout(), limits.negative_ttl, etimedout()),
         };
         if self.authkey.settle_with(reason, ttl) {
@@ -316,7 +321,7 @@ impl Request<'_> {
             if !self.authkey.target().is_under_construction() {
                 return Ok(());
             }
-            if self.authkey.is_withdrawn() || !agent.is_alive(&self.thread) {
+            if self.authkey.is_invalidated() || !agent.is_alive(&self.thread) {
                 return Err(Failure::Abandoned);
             }
             let left = timeout.as_millis() - start.elapsed().as_millis();
@@ -346,11 +351,16 @@ impl Request<'_> {
             return false;
         };
 
+        let Ok(agent_cred) = self.thread.cred() else {
+            return false;
+        };
+        let serial = self.authkey.target().serial();
+
         agent.is_alive(&self.thread)
             && agent.signal().would_be_seen_by(&self.thread)
             && agent
                 .signal()
-                .send(&self.thread, self.requester, self.authkey.target().serial())
+                .send(&self.thread, &agent_cred, self.requester, serial)
                 .is_ok()
     }
 }

@@ -13,7 +13,7 @@
 //! The end of an authorisation key that an agent could see is revocation: invalidation alone leaves
 //! whoever assumed it access to the requester's destination keyring. But a revocation frees what
 //! the agent's other threads may be reading under RCU, after they found the key valid. So it is
-//! invalidated first, and revoked a grace period later ([`Retirement`]).
+//! invalidated first, and revoked a grace period later ([`Revocation`]).
 
 use crate::errno::enokey;
 
@@ -145,11 +145,11 @@ impl AuthKey {
     pub(crate) fn hand_to<'q>(
         mut self,
         ring: &Keyring,
-        retirements: &'q RetirementQueue,
+        revocations: &'q RevocationQueue,
     ) -> Result<HandedAuthKey<'q>, (Self, Error)> {
         // All that the end of the request needs is there before the beginning.
-        let retirement = match Retirement::new(self.key.clone()) {
-            Ok(retirement) => retirement,
+        let revocation = match Revocation::new(self.key.clone()) {
+            Ok(revocation) => revocation,
             Err(error) => return Err((self, error)),
         };
         if let Err(error) = ring.link(&self.key) {
@@ -161,8 +161,8 @@ impl AuthKey {
         Ok(HandedAuthKey {
             target: self.target.clone(),
             ring: ring.clone(),
-            retirement: Some(retirement),
-            retirements,
+            revocation: Some(revocation),
+            revocations,
         })
     }
 
@@ -194,13 +194,13 @@ impl Drop for AuthKey {
 ///
 /// # Invariants
 ///
-/// `retirement` is there until the key is settled; it holds the authorisation key, which may be
+/// `revocation` is there until the key is settled; it holds the authorisation key, which may be
 /// linked into `ring`, and the target key of which is `target`.
 pub(crate) struct HandedAuthKey<'q> {
     target: ARef<Key>,
     ring: Keyring,
-    retirement: Option<KBox<Retirement>>,
-    retirements: &'q RetirementQueue,
+    revocation: Option<KBox<Revocation>>,
+    revocations: &'q RevocationQueue,
 }
 
 impl HandedAuthKey<'_> {
@@ -209,16 +209,16 @@ impl HandedAuthKey<'_> {
         &self.target
     }
 
-    /// Whether the agent threw the authority away, so that nobody can answer any more.
-    pub(crate) fn is_withdrawn(&self) -> bool {
-        self.retirement
+    /// Whether the agent invalidated the authorisation key, so that nobody can answer any more.
+    pub(crate) fn is_invalidated(&self) -> bool {
+        self.revocation
             .as_ref()
-            .is_some_and(|retirement| retirement.key.is_invalidated())
+            .is_some_and(|revocation| revocation.key.is_invalidated())
     }
 
     /// Ends a request that was answered. May sleep.
     pub(crate) fn settle(mut self) {
-        self.retire();
+        self.revoke_later();
     }
 
     /// Ends a request that was not answered: the target key keeps `error` for `ttl` seconds. May
@@ -227,32 +227,32 @@ impl HandedAuthKey<'_> {
     /// Returns whether it was so: an answer may have come first, and then it counts.
     pub(crate) fn settle_with(mut self, error: Error, ttl: c_uint) -> bool {
         let rejected = self.reject(error, ttl);
-        self.retire();
+        self.revoke_later();
         rejected
     }
 
     fn reject(&self, error: Error, ttl: c_uint) -> bool {
-        self.retirement
+        self.revocation
             .as_ref()
-            .is_some_and(|retirement| reject(&self.target, &retirement.key, error, ttl))
+            .is_some_and(|revocation| reject(&self.target, &revocation.key, error, ttl))
     }
 
     /// Takes the authority from whoever has it.
-    fn retire(&mut self) {
+    fn revoke_later(&mut self) {
         // INVARIANT: The key is settled by what follows.
-        if let Some(retirement) = self.retirement.take() {
-            self.ring.unlink(&retirement.key);
-            retirement.key.invalidate();
-            self.retirements.add(retirement);
+        if let Some(revocation) = self.revocation.take() {
+            self.ring.unlink(&revocation.key);
+            revocation.key.invalidate();
+            self.revocations.add(revocation);
         }
     }
 }
 
 impl Drop for HandedAuthKey<'_> {
     fn drop(&mut self) {
-        if self.retirement.is_some() {
+        if self.revocation.is_some() {
             self.reject(enokey(), 0);
-            self.retire();
+            self.revoke_later();
         }
     }
 }
@@ -288,12 +288,12 @@ fn reject(target: &Key, authkey: &Key, error: Error, ttl: c_uint) -> bool {
 
 /// An invalidated authorisation key that waits for its revocation.
 #[repr(C)]
-struct Retirement {
+struct Revocation {
     work: Opaque<kbindings::rcu_work>,
     key: ARef<Key>,
 }
 
-impl Retirement {
+impl Revocation {
     fn new(key: ARef<Key>) -> Result<KBox<Self>> {
         let this = KBox::new(
             Self {
@@ -311,7 +311,7 @@ impl Retirement {
     /// # Safety
     ///
     /// Called once in a kernel thread, with no locks held, for a work item that
-    /// [`RetirementQueue::add`] queued; may sleep.
+    /// [`RevocationQueue::add`] queued; may sleep.
     unsafe extern "C" fn run(work: *mut kbindings::work_struct) {
         // SAFETY: The work item is the one in the box that was given to the queue, and nobody
         // else has a pointer to it.
@@ -329,15 +329,15 @@ impl Retirement {
 /// # Invariants
 ///
 /// The pointer is that of a workqueue, which only this object destroys.
-pub(crate) struct RetirementQueue(NonNull<kbindings::workqueue_struct>);
+pub(crate) struct RevocationQueue(NonNull<kbindings::workqueue_struct>);
 
 // SAFETY: Workqueues belong to no thread.
-unsafe impl Send for RetirementQueue {}
+unsafe impl Send for RevocationQueue {}
 
 // SAFETY: Queueing is synchronised by the C side.
-unsafe impl Sync for RetirementQueue {}
+unsafe impl Sync for RevocationQueue {}
 
-impl RetirementQueue {
+impl RevocationQueue {
     /// Makes a queue.
     pub(crate) fn new() -> Result<Self> {
         // SAFETY: Always safe to call.
@@ -347,17 +347,17 @@ impl RetirementQueue {
         Ok(Self(NonNull::new(queue).ok_or(ENOMEM)?))
     }
 
-    fn add(&self, retirement: KBox<Retirement>) {
-        let retirement = KBox::into_raw(retirement);
+    fn add(&self, revocation: KBox<Revocation>) {
+        let revocation = KBox::into_raw(revocation);
 
         // SAFETY: The queue is valid by the type invariant. The work item was initialised when
         // it was made, and is queued for the first time, for each is consumed here.
-        unsafe { kbindings::queue_rcu_work(self.0.as_ptr(), (*retirement).work.get()) };
+        unsafe { kbindings::queue_rcu_work(self.0.as_ptr(), (*revocation).work.get()) };
     }
 }
 
-impl Drop for RetirementQueue {
-    /// Waits for all retirements. May sleep for a few grace periods.
+impl Drop for RevocationQueue {
+    /// Waits until all are revoked. May sleep for a few grace periods.
     fn drop(&mut self) {
         // SAFETY: The barrier lets every grace period that `add` started end with its work item in
         // the queue, whose destruction runs them all.

@@ -71,9 +71,14 @@ impl Requester {
         if !self.is_overridden() {
             return f();
         }
-        let _guard = Override::new(&self.real);
-        f()
+        with(&self.real, f)
     }
+}
+
+/// Runs `f` with `cred` as the subjective credentials of the current task.
+pub(super) fn with<R>(cred: &Credential, f: impl FnOnce() -> R) -> R {
+    let _guard = Override::new(cred);
+    f()
 }
 
 /// Credentials that the current task acts under until this is dropped.
@@ -117,6 +122,12 @@ pub(crate) fn uids(cred: &Credential) -> Uids {
         saved: cred.suid.val,
         fs: cred.fsuid.val,
     }
+}
+
+/// Whether both live in the same user namespace.
+pub(crate) fn same_user_ns(a: &Credential, b: &Credential) -> bool {
+    // SAFETY: The credentials are valid, and their user namespaces do not change.
+    unsafe { core::ptr::eq((*a.as_ptr()).user_ns, (*b.as_ptr()).user_ns) }
 }
 
 /// The session keyring of `cred`.

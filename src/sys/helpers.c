@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * C inlines and macros of the kernel as functions that Rust can call. One
- * wrapper each, nothing decided here.
- */
+/* C inlines and macros of the kernel as functions that Rust can call. */
 
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -17,6 +14,14 @@
 #endif
 
 #include "helpers.h"
+
+/*
+ * The detour ends with the last instructions of a call that holds the module no
+ * more, and where a task can be preempted in them only RCU tasks wait for it.
+ */
+#if defined(CONFIG_PREEMPTION) && !defined(CONFIG_TASKS_RCU)
+#error "keyagent needs CONFIG_TASKS_RCU, which CONFIG_OPTPROBES selects"
+#endif
 
 const struct cred *keyagent_helper_current_cred(void)
 {
@@ -117,14 +122,16 @@ pid_t keyagent_helper_current_pid_for(struct task_struct *task)
 }
 
 /*
+ * Whether the task would see the signal, and survive it: blocked, waited for,
+ * or handled.
+ *
  * The blocked sets and the handler belong together only under siglock: a thread
  * that leaves sigwaitinfo() moves its signals from one set to the other.
  */
-enum keyagent_signal_fate keyagent_helper_signal_fate(struct task_struct *task,
-						      int sig)
+bool keyagent_helper_sees_signal(struct task_struct *task, int sig)
 {
-	enum keyagent_signal_fate fate = KEYAGENT_SIGNAL_LOST;
 	struct sighand_struct *sighand;
+	bool sees = false;
 	__sighandler_t handler;
 	unsigned long flags;
 
@@ -142,17 +149,13 @@ again:
 	}
 
 	handler = sighand->action[sig - 1].sa.sa_handler;
-	if (sigismember(&task->blocked, sig) ||
-	    sigismember(&task->real_blocked, sig))
-		fate = KEYAGENT_SIGNAL_SEEN;
-	else if (handler == SIG_DFL)
-		fate = KEYAGENT_SIGNAL_FATAL;
-	else if (handler != SIG_IGN)
-		fate = KEYAGENT_SIGNAL_SEEN;
+	sees = sigismember(&task->blocked, sig) ||
+	       sigismember(&task->real_blocked, sig) ||
+	       (handler != SIG_DFL && handler != SIG_IGN);
 	spin_unlock_irqrestore(&sighand->siglock, flags);
 out:
 	rcu_read_unlock();
-	return fate;
+	return sees;
 }
 
 /* 0 when @pid is not visible in the pid namespace of the proc mount. */
@@ -171,19 +174,24 @@ void keyagent_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name,
 #endif
 }
 
-void keyagent_helper_raw_spin_lock(raw_spinlock_t *lock)
+unsigned long keyagent_helper_raw_spin_lock(raw_spinlock_t *lock)
 {
-	raw_spin_lock(lock);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(lock, flags);
+	return flags;
 }
 
-int keyagent_helper_raw_spin_trylock(raw_spinlock_t *lock)
+bool keyagent_helper_raw_spin_trylock(raw_spinlock_t *lock,
+				      unsigned long *flags)
 {
-	return raw_spin_trylock(lock);
+	return raw_spin_trylock_irqsave(lock, *flags);
 }
 
-void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock)
+void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock,
+				     unsigned long flags)
 {
-	raw_spin_unlock(lock);
+	raw_spin_unlock_irqrestore(lock, flags);
 }
 
 void keyagent_helper_raw_spin_assert_held(raw_spinlock_t *lock)

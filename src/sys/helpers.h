@@ -12,13 +12,6 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
-/* What a signal would do to a task if it were sent now. */
-enum keyagent_signal_fate {
-	KEYAGENT_SIGNAL_LOST,		/* ignored, or the task is exiting */
-	KEYAGENT_SIGNAL_FATAL,		/* default action: the process dies */
-	KEYAGENT_SIGNAL_SEEN,		/* blocked, waited for, or handled */
-};
-
 const struct cred *keyagent_helper_current_cred(void);
 const struct cred *keyagent_helper_current_real_cred(void);
 const struct cred *keyagent_helper_override_creds(const struct cred *cred);
@@ -38,16 +31,17 @@ pid_t keyagent_helper_task_tgid(struct task_struct *task);
 bool keyagent_helper_exec_trylock(struct task_struct *task);
 void keyagent_helper_exec_unlock(struct task_struct *task);
 pid_t keyagent_helper_current_pid_for(struct task_struct *task);
-enum keyagent_signal_fate keyagent_helper_signal_fate(struct task_struct *task,
-						      int sig);
+bool keyagent_helper_sees_signal(struct task_struct *task, int sig);
 
 pid_t keyagent_helper_seq_pid_nr(struct seq_file *m, struct pid *pid);
 
 void keyagent_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name,
 					struct lock_class_key *key);
-void keyagent_helper_raw_spin_lock(raw_spinlock_t *lock);
-int keyagent_helper_raw_spin_trylock(raw_spinlock_t *lock);
-void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock);
+unsigned long keyagent_helper_raw_spin_lock(raw_spinlock_t *lock);
+bool keyagent_helper_raw_spin_trylock(raw_spinlock_t *lock,
+				      unsigned long *flags);
+void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock,
+				     unsigned long flags);
 void keyagent_helper_raw_spin_assert_held(raw_spinlock_t *lock);
 
 struct workqueue_struct *keyagent_helper_alloc_workqueue(void);

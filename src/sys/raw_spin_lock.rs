@@ -13,14 +13,15 @@ use kernel::{
 
 /// The kernel's `raw_spinlock_t` as a lock backend.
 ///
-/// To be held for a few instructions only: preemption is off meanwhile.
+/// To be held for short only: interrupts are off meanwhile.
 pub(crate) struct RawSpinLockBackend;
 
 // SAFETY: The underlying `raw_spinlock_t` ensures mutual exclusion. `relock` is the default
 // implementation, which calls the same locking method.
 unsafe impl Backend for RawSpinLockBackend {
     type State = kbindings::raw_spinlock_t;
-    type GuardState = ();
+    /// The flags that interrupts are restored from.
+    type GuardState = usize;
 
     unsafe fn init(
         ptr: *mut Self::State,
@@ -37,13 +38,16 @@ unsafe impl Backend for RawSpinLockBackend {
     }
 
     unsafe fn try_lock(ptr: *mut Self::State) -> Option<Self::GuardState> {
-        // SAFETY: `ptr` points to an initialised lock.
-        (unsafe { bindings::keyagent_helper_raw_spin_trylock(ptr) } != 0).then_some(())
+        let mut flags = 0;
+
+        // SAFETY: `ptr` points to an initialised lock, and `flags` is a local variable.
+        unsafe { bindings::keyagent_helper_raw_spin_trylock(ptr, &raw mut flags) }.then_some(flags)
     }
 
-    unsafe fn unlock(ptr: *mut Self::State, _guard_state: &Self::GuardState) {
-        // SAFETY: `ptr` points to an initialised lock that the caller owns.
-        unsafe { bindings::keyagent_helper_raw_spin_unlock(ptr) }
+    unsafe fn unlock(ptr: *mut Self::State, guard_state: &Self::GuardState) {
+        // SAFETY: `ptr` points to an initialised lock that the caller owns, and the flags are
+        // those that locking it returned.
+        unsafe { bindings::keyagent_helper_raw_spin_unlock(ptr, *guard_state) }
     }
 
     unsafe fn assert_is_held(ptr: *mut Self::State) {

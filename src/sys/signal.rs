@@ -6,11 +6,15 @@
 
 use super::{
     bindings,
-    cred::Requester,
+    cred::{
+        self,
+        Requester, //
+    },
     task::Thread, //
 };
 use kernel::{
     bindings as kbindings,
+    cred::Credential,
     error::to_result,
     prelude::*, //
 };
@@ -46,30 +50,33 @@ impl RtSignal {
     /// handles it.
     pub(crate) fn would_be_seen_by(self, thread: &Thread) -> bool {
         // SAFETY: The task is valid, and the number is in range by the type invariant.
-        let fate =
-            unsafe { bindings::keyagent_helper_signal_fate(thread.as_ptr(), i32::from(self.0)) };
-        fate == bindings::keyagent_signal_fate_KEYAGENT_SIGNAL_SEEN
+        unsafe { bindings::keyagent_helper_sees_signal(thread.as_ptr(), i32::from(self.0)) }
     }
 
-    /// Queues the signal for `thread`, with the serial of the key under construction.
+    /// Queues the signal for `thread`, whose credentials are `agent`, with the serial of the key
+    /// under construction.
     ///
     /// Success does not mean that the thread will see it: it may be exiting. `EAGAIN` means that
     /// its queue is full.
-    pub(crate) fn send(self, thread: &Thread, requester: &Requester, serial: i32) -> Result {
+    pub(crate) fn send(
+        self,
+        thread: &Thread,
+        agent: &Credential,
+        requester: &Requester,
+        serial: i32,
+    ) -> Result {
         let mut info = kbindings::kernel_siginfo::default();
 
         // All of it is copied to user space, padding included.
         // SAFETY: `info` is a local variable of plain data; all zeroes is a valid value.
         unsafe { core::ptr::write_bytes(&raw mut info, 0, 1) };
 
-        // SAFETY: The task is valid, and so are the requester's credentials, whose user namespaces
-        // live as long as they. The sending function translates from the subjective one.
+        // SAFETY: The task is valid, and so are both credentials and the user namespace.
         let (pid, uid) = unsafe {
             let real = (*requester.real().as_ptr()).uid;
-            let user_ns = (*requester.subjective().as_ptr()).user_ns;
             (
                 bindings::keyagent_helper_current_pid_for(thread.as_ptr()),
-                kbindings::from_kuid_munged(user_ns, real),
+                kbindings::from_kuid_munged((*agent.as_ptr()).user_ns, real),
             )
         };
 
@@ -84,9 +91,13 @@ impl RtSignal {
             queued._sigval.sival_int = serial;
         }
 
-        // SAFETY: `info` is wholly initialised, and the task is valid.
-        to_result(unsafe {
-            kbindings::send_sig_info(i32::from(self.0), &raw mut info, thread.as_ptr())
+        // The uid is what the agent is to see. The sending function would translate it from the
+        // sender's user namespace, in which the requester's own need not have a number.
+        cred::with(agent, || {
+            // SAFETY: `info` is wholly initialised, and the task is valid.
+            to_result(unsafe {
+                kbindings::send_sig_info(i32::from(self.0), &raw mut info, thread.as_ptr())
+            })
         })
     }
 }

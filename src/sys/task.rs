@@ -105,14 +105,14 @@ impl Thread {
     }
 
     /// The number of the thread's process in the initial pid namespace.
-    pub(crate) fn process(&self) -> i32 {
+    pub(crate) fn tgid(&self) -> i32 {
         // SAFETY: The task is valid.
         unsafe { bindings::keyagent_helper_task_tgid(self.as_ptr()) }
     }
 
     /// Whether it is one of the calling process' threads.
     pub(crate) fn is_of_current_process(&self) -> bool {
-        self.process() == current_process()
+        self.tgid() == current_tgid()
     }
 
     /// The thread's objective credentials as they are now.
@@ -161,7 +161,7 @@ pub(crate) fn current_is_worker() -> bool {
 /// The number of the current process in the initial pid namespace.
 ///
 /// May be called from any context in which `current` is a task's.
-pub(crate) fn current_process() -> i32 {
+pub(crate) fn current_tgid() -> i32 {
     // SAFETY: `current` is always valid.
     unsafe { bindings::keyagent_helper_task_tgid(Task::current_raw()) }
 }
