@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * When an agent is found but cannot be asked, /sbin/request-key is, exactly as if
+ * there were no agent. And what happens when its signal queue is full.
+ */
+
+#include <sys/resource.h>
+
+#include "common.h"
+#include "userns.h"
+
+FIXTURE(fallback) {
+	struct agent a;
+};
+
+FIXTURE_SETUP(fallback)
+{
+	test_session(_metadata);
+}
+
+FIXTURE_TEARDOWN(fallback)
+{
+	agent_stop(&self->a);
+}
+
+/* The agent must be alive and never have been asked, the upcall must be made. */
+static void expect_upcall(struct __test_metadata *const _metadata,
+			  struct agent *a)
+{
+	const char *desc = unique("fallback");
+	key_serial_t key = sys_request_key("user", desc, "x", 0);
+
+	ASSERT_LT(0, key) {
+		TH_LOG("request_key: %s", strerror(errno));
+	}
+	EXPECT_STREQ("upcall", payload_of(key));
+	EXPECT_EQ(1, upcall_count(desc, NULL));
+	EXPECT_EQ(0, agent_asked(a));
+	expect_settled(_metadata, a);
+}
+
+TEST_F(fallback, no_agent)
+{
+	key_serial_t session, thread, process, key;
+	const char *desc = unique("no_agent");
+	struct upcall up = { 0 };
+
+	session = keyctl_get_keyring_id(KEY_SPEC_SESSION_KEYRING, 0);
+	thread = keyctl_get_keyring_id(KEY_SPEC_THREAD_KEYRING, 1);
+	process = keyctl_get_keyring_id(KEY_SPEC_PROCESS_KEYRING, 1);
+	key = sys_request_key("user", desc, "x", 0);
+	ASSERT_LT(0, key);
+	EXPECT_STREQ("upcall", payload_of(key));
+	ASSERT_EQ(1, upcall_count(desc, &up));
+	EXPECT_STREQ("create", up.op);
+	EXPECT_EQ(key, up.key);
+	EXPECT_EQ(0, up.uid);
+	EXPECT_EQ(0, up.gid);
+	EXPECT_EQ(thread, up.thread);
+	EXPECT_EQ(process, up.process);
+	EXPECT_EQ(session, up.session);
+	EXPECT_TRUE(authkeys_gone());
+}
+
+/* A handler that leaves the key as it is: the core's own ENOKEY. */
+TEST_F(fallback, handler_does_nothing)
+{
+	char desc[128];
+
+	snprintf(desc, sizeof(desc), UPCALL_SILENT "%s", unique("x"));
+	EXPECT_EQ(-1, sys_request_key("user", desc, "x", 0));
+	EXPECT_EQ(ENOKEY, errno);
+	EXPECT_EQ(1, upcall_count(desc, NULL));
+	/* A negative key remembers it. */
+	EXPECT_EQ(-1, sys_request_key("user", desc, "x", 0));
+	EXPECT_EQ(ENOKEY, errno);
+	EXPECT_EQ(1, upcall_count(desc, NULL));
+	EXPECT_TRUE(authkeys_gone());
+}
+
+/* A process without a session keyring of its own: that of its user. */
+static long agent_in_user_session(const struct requester_opts *o)
+{
+	return neg_errno(keyctl_link(o->arg, KEY_SPEC_USER_SESSION_KEYRING));
+}
+
+TEST_F(fallback, user_session_keyring_does_not_count)
+{
+	struct requester_opts opts = {
+		.desc = unique("user_session"),
+		.prepare = agent_in_user_session,
+	};
+	const struct agent_opts a_opts = { .no_link = true };
+	struct requester_result res;
+
+	agent_start(_metadata, &self->a, &a_opts);
+	opts.arg = self->a.sh->key;
+	res = request_in_child(_metadata, &opts);
+	keyctl_unlink(self->a.sh->key, KEY_SPEC_USER_SESSION_KEYRING);
+	EXPECT_LT(0, res.key);
+	EXPECT_EQ(0, agent_asked(&self->a));
+	EXPECT_EQ(1, upcall_count(opts.desc, NULL));
+}
+
+/* ------------------------------------------------------ what the signal does */
+
+static long signal_is_default(struct agent *a)
+{
+	sigset_t set;
+
+	signal(a->opts.sig, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, a->opts.sig);
+	return neg_errno(sigprocmask(SIG_UNBLOCK, &set, NULL));
+}
+
+static long signal_is_ignored(struct agent *a)
+{
+	long ret = signal_is_default(a);
+
+	signal(a->opts.sig, SIG_IGN);
+	return ret;
+}
+
+static long signal_is_ignored_and_blocked(struct agent *a)
+{
+	signal(a->opts.sig, SIG_IGN);
+	return 0;
+}
+
+/* It would kill the agent. */
+TEST_F(fallback, default_action)
+{
+	const struct agent_opts opts = { .prepare = signal_is_default };
+
+	agent_start(_metadata, &self->a, &opts);
+	expect_upcall(_metadata, &self->a);
+	EXPECT_EQ(0, kill(self->a.pid, 0));
+	EXPECT_EQ(0, waitpid(self->a.pid, NULL, WNOHANG));
+}
+
+/* Nobody would get it. */
+TEST_F(fallback, ignored)
+{
+	const struct agent_opts opts = { .prepare = signal_is_ignored };
+
+	agent_start(_metadata, &self->a, &opts);
+	expect_upcall(_metadata, &self->a);
+}
+
+/* A blocked signal is queued, whatever its action, and signalfd reads it. */
+TEST_F(fallback, ignored_but_blocked_is_served)
+{
+	const struct agent_opts opts = {
+		.prepare = signal_is_ignored_and_blocked,
+	};
+	const char *desc = unique("blocked");
+
+	agent_start(_metadata, &self->a, &opts);
+	EXPECT_LT(0, sys_request_key("user", desc, "x", 0));
+	EXPECT_EQ(1, agent_asked(&self->a));
+	EXPECT_EQ(0, upcall_count(desc, NULL));
+}
+
+/* ------------------------------------------------------------------ resources */
+
+/* The authority cannot be linked into a keyring whose owner's quota is used up. */
+static long fill_quota(struct agent *a, const void *arg)
+{
+	static char buf[4000];
+	key_serial_t key;
+	char desc[16];
+	int n;
+
+	(void)a;
+	(void)arg;
+	key = sys_add_key("user", "f", "x", 1, KEY_SPEC_SESSION_KEYRING);
+	if (key < 0)
+		return -errno;
+	for (n = 0; n < 100; n++) {
+		snprintf(desc, sizeof(desc), "f%d", n);
+		if (sys_add_key("user", desc, buf, sizeof(buf),
+				KEY_SPEC_SESSION_KEYRING) < 0)
+			break;
+	}
+	if (errno != EDQUOT)
+		return -errno;
+	/* The largest payload that fits leaves not a byte. */
+	n = sizeof(buf);
+	while (keyctl_update(key, buf, n) < 0 && errno == EDQUOT && n > 1)
+		n--;
+	if (keyctl_update(key, buf, n) < 0)
+		return -errno;
+	return keyctl_update(key, buf, n + 1) < 0 && errno == EDQUOT ? 0 :
+		-EINVAL;
+}
+
+static long free_quota(struct agent *a, const void *arg)
+{
+	key_serial_t key = keyctl_search(KEY_SPEC_SESSION_KEYRING, "user", "f",
+					 0);
+
+	(void)a;
+	(void)arg;
+	return neg_errno(keyctl_update(key, "x", 1));
+}
+
+static long user_with_ptrace(struct agent *a)
+{
+	(void)a;
+	return become_with_cap(1003, CAP_SYS_PTRACE);
+}
+
+TEST_F(fallback, quota_of_the_agent_is_used_up)
+{
+	const struct agent_opts opts = { .prepare = user_with_ptrace };
+
+	agent_start(_metadata, &self->a, &opts);
+	ASSERT_EQ(0, agent_call(_metadata, &self->a, fill_quota, NULL, 0));
+	expect_upcall(_metadata, &self->a);
+	ASSERT_EQ(0, agent_call(_metadata, &self->a, free_quota, NULL, 0));
+	EXPECT_LT(0, sys_request_key("user", unique("quota"), "x", 0));
+	EXPECT_EQ(1, agent_asked(&self->a));
+	expect_settled(_metadata, &self->a);
+}
+
+/*
+ * One signal may be pending, and one that is none of ours is. Another user than
+ * root, because the limit counts all processes of the user.
+ */
+static long queue_is_full(struct agent *a)
+{
+	const struct rlimit one = { 1, 1 };
+	sigset_t set;
+	long ret = user_with_ptrace(a);
+
+	if (ret < 0)
+		return ret;
+	sigemptyset(&set);
+	sigaddset(&set, AGENT_SIGNAL + 1);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) ||
+	    setrlimit(RLIMIT_SIGPENDING, &one) ||
+	    sigqueue(getpid(), AGENT_SIGNAL + 1, (union sigval){ 0 }))
+		return -errno;
+	return sigqueue(getpid(), AGENT_SIGNAL + 1, (union sigval){ 0 }) &&
+		errno == EAGAIN ? 0 : -EEXIST;
+}
+
+static long make_room(struct agent *a, const void *arg)
+{
+	const struct timespec now = { 0 };
+	sigset_t set;
+
+	(void)a;
+	(void)arg;
+	sigemptyset(&set);
+	sigaddset(&set, AGENT_SIGNAL + 1);
+	return neg_errno(sigtimedwait(&set, NULL, &now));
+}
+
+/* The signal is sent when there is room for it. */
+TEST_F(fallback, full_signal_queue_then_room)
+{
+	const struct agent_opts opts = { .prepare = queue_is_full };
+	const struct requester_opts req = { .desc = unique("room") };
+	struct requester_result res;
+	struct requester r;
+	struct pollfd fd;
+
+	agent_start(_metadata, &self->a, &opts);
+	requester_start(_metadata, &r, &req);
+	fd = (struct pollfd){ .fd = r.fd, .events = POLLIN };
+	EXPECT_EQ(0, poll(&fd, 1, 500));
+	EXPECT_EQ(0, agent_asked(&self->a));
+	EXPECT_LT(0, agent_call(_metadata, &self->a, make_room, NULL, 0));
+	res = requester_finish(&r);
+	EXPECT_LT(0, res.key);
+	EXPECT_STREQ("agent", payload_of(res.key));
+	EXPECT_EQ(1, agent_asked(&self->a));
+	EXPECT_EQ(0, upcall_count(req.desc, NULL));
+	expect_settled(_metadata, &self->a);
+}
+
+/* If there never is, the request ends with its time. */
+TEST_F(fallback, full_signal_queue)
+{
+	const struct agent_opts opts = { .prepare = queue_is_full };
+	const struct requester_opts req = { .desc = unique("full") };
+	struct requester_result res;
+
+	agent_start(_metadata, &self->a, &opts);
+	res = request_in_child(_metadata, &req);
+	EXPECT_EQ(-1, res.key);
+	EXPECT_EQ(ETIMEDOUT, res.error);
+	EXPECT_EQ(0, agent_asked(&self->a));
+	EXPECT_EQ(0, upcall_count(req.desc, NULL));
+	expect_settled(_metadata, &self->a);
+}
+
+KEYAGENT_HARNESS_MAIN
