@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# For people; "make help" says what there is. The kernel's build system reads
+# Kbuild instead.
+
+ifneq ($(words $(CURDIR)),1)
+$(error The kernel cannot build in a directory with a blank in its name: $(CURDIR))
+endif
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KERNEL ?= plain
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+OUT := $(CURDIR)/build/module
+
+all:
+	+@scripts/build-for '$(KDIR)' '$(OUT)' $(if $(V),V=$(V))
+
+install:
+	@test -e $(OUT)/keyagent.ko || { \
+		echo "error: there is no module to install: run make first" >&2; exit 1; }
+	$(MAKE) -C '$(KDIR)' M=$(CURDIR) MO=$(OUT) \
+		$(if $(DESTDIR),INSTALL_MOD_PATH='$(DESTDIR)') modules_install
+
+install-headers:
+	install -D -m 644 include/uapi/linux/keyagent.h \
+		'$(DESTDIR)$(PREFIX)/include/linux/keyagent.h'
+
+# What follows uses a kernel of its own in a virtual machine.
+
+demo vm check:
+	@scripts/$@ '$(KERNEL)'
+
+check-runner:
+	@tests/vm/selftest
+
+samples:
+	@scripts/build-samples
+
+lint:
+	@scripts/lint
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'In a virtual machine, with a kernel that is built for it (the first time takes'
+	@echo 'half an hour; it is kept in ~/.cache/keyagent, or $$KEYAGENT_CACHE):'
+	@echo
+	@echo '  make demo             show what an agent does, with explanations'
+	@echo '  make check            run the test suite'
+	@echo '  make vm               open a shell, with the module loaded'
+	@echo '  make check-runner     test the virtual machine runner itself'
+	@echo '       KERNEL=debug     with KASAN, lockdep, kmemleak and other checkers'
+	@echo '       KERNEL_SRC=PATH  from this kernel source, a tree or a tarball'
+	@echo
+	@echo 'For a kernel of yours:'
+	@echo
+	@echo '  make                  build keyagent.ko in build/module'
+	@echo '  make install          install it where modprobe finds it (as root)'
+	@echo '  make install-headers  install <linux/keyagent.h> for writing agents'
+	@echo '       KDIR=DIR         the build directory of the kernel; default:'
+	@echo '                        $(KDIR)'
+	@echo '       DESTDIR=DIR      install below DIR'
+	@echo '       PREFIX=DIR       where headers go (default: $(PREFIX))'
+	@echo
+	@echo 'In the tree:'
+	@echo
+	@echo '  make samples          build the sample agents in build'
+	@echo '  make lint             check style, warnings and licences'
+	@echo '  make clean            remove build'
+
+.PHONY: all install install-headers demo vm check check-runner samples lint clean help
