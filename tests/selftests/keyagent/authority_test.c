@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The authority over a key under construction: who of an agent may use it, what
+ * an agent may do to it, and that nothing of it is left when the request is over.
+ */
+
+#define _GNU_SOURCE
+#include "lifetime.h"
+
+#define DATA FIXTURE_DATA(authority)
+
+FIXTURE(authority)
+{
+	struct agent agent;
+	struct limb thread, child;
+	struct agent_arg arg;
+	const char *desc;
+	struct requester r;
+	long authkey;
+	pid_t orphan;
+};
+
+FIXTURE_SETUP(authority)
+{
+	struct agent_opts opts = { .plan.action = AGENT_HOLD };
+
+	test_session(_metadata);
+	limb_open(_metadata, &self->thread);
+	limb_open(_metadata, &self->child);
+	agent_start(_metadata, &self->agent, &opts);
+	self->desc = unique("authority");
+}
+
+FIXTURE_TEARDOWN(authority)
+{
+	if (self->orphan > 0)
+		kill(self->orphan, SIGKILL);
+	agent_stop(&self->agent);
+}
+
+static long do_invalidate(struct agent *a __maybe_unused, const void *arg)
+{
+	return neg_errno(keyctl_invalidate(*(const key_serial_t *)arg));
+}
+
+static long do_revoke(struct agent *a __maybe_unused, const void *arg)
+{
+	return neg_errno(keyctl_revoke(*(const key_serial_t *)arg));
+}
+
+static long do_set_timeout(struct agent *a __maybe_unused, const void *arg)
+{
+	return neg_errno(keyctl_set_timeout(*(const key_serial_t *)arg, 1));
+}
+
+static long do_unlink(struct agent *a __maybe_unused, const void *arg)
+{
+	return neg_errno(keyctl_unlink(*(const key_serial_t *)arg,
+				       KEY_SPEC_PROCESS_KEYRING));
+}
+
+static long do_clear(struct agent *a __maybe_unused,
+		     const void *arg __maybe_unused)
+{
+	return neg_errno(keyctl_clear(KEY_SPEC_PROCESS_KEYRING));
+}
+
+/* Puts a key into the requester's destination keyring. */
+static long do_add_to_requester(struct agent *a __maybe_unused,
+				const void *arg __maybe_unused)
+{
+	return neg_errno(sys_add_key("user", "smuggled", "x", 1,
+				     KEY_SPEC_REQUESTOR_KEYRING));
+}
+
+static long do_read_callout(struct agent *a __maybe_unused,
+			    const void *arg __maybe_unused)
+{
+	char buf[64];
+
+	return agent_read_callout(buf, sizeof(buf));
+}
+
+/* Reads a key that only the requester possesses. */
+static long do_read(struct agent *a __maybe_unused, const void *arg)
+{
+	char buf[64];
+
+	return neg_errno(keyctl_read(*(const key_serial_t *)arg, buf,
+				     sizeof(buf)));
+}
+
+/* Lets the caller outlive its parent. */
+static long do_orphan(struct agent *a __maybe_unused,
+		      const void *arg __maybe_unused)
+{
+	return neg_errno(prctl(PR_SET_PDEATHSIG, 0));
+}
+
+/* A request that the agent holds, and that it has taken the authority for. */
+static void hold_with_authority(struct __test_metadata *const _metadata,
+				DATA *self)
+{
+	self->arg.key = request_held(_metadata, &self->agent, &self->r,
+				     self->desc);
+	self->authkey = agent_call(_metadata, &self->agent, agent_do_assume,
+				   &self->arg, sizeof(self->arg));
+	ASSERT_LT(0, self->authkey);
+}
+
+static long settle(struct __test_metadata *const _metadata, struct agent *who,
+		   const struct agent_arg *arg)
+{
+	return agent_call(_metadata, who, agent_do_settle, arg, sizeof(*arg));
+}
+
+static long on_authkey(struct __test_metadata *const _metadata,
+		       DATA *self, agent_fn fn)
+{
+	key_serial_t authkey = self->authkey;
+
+	return agent_call(_metadata, &self->agent, fn, &authkey,
+			  sizeof(authkey));
+}
+
+static void expect_answered(struct __test_metadata *const _metadata,
+			    DATA *self)
+{
+	struct requester_result res = requester_finish(&self->r);
+
+	EXPECT_EQ(self->arg.key, res.key);
+	EXPECT_STREQ("agent", answer(&res));
+	EXPECT_EQ(0, upcall_count(self->desc, NULL));
+	expect_settled(_metadata, &self->agent);
+}
+
+/*
+ * An agent may throw its authority away. The requester is told within a slice,
+ * and does not get a second opinion: authority may have been used.
+ */
+TEST_F(authority, invalidated)
+{
+	struct agent_arg nothing = { 0 };
+	uint64_t since;
+
+	hold_with_authority(_metadata, self);
+	EXPECT_EQ(0, on_authkey(_metadata, self, do_invalidate));
+	since = now_ms();
+	expect_noticed(_metadata, &self->r, self->desc, since);
+	EXPECT_TRUE(wait_until(settle(_metadata, &self->agent, &self->arg) ==
+			       -EKEYREVOKED));
+	expect_revoked(_metadata, self->authkey);
+	EXPECT_EQ(0, agent_call(_metadata, &self->agent, agent_do_assume,
+				&nothing, sizeof(nothing)));
+	expect_negative(_metadata, self->arg.key);
+}
+
+/* It may not take it from itself in any way that the kernel must not meet. */
+TEST_F(authority, not_revocable)
+{
+	hold_with_authority(_metadata, self);
+	EXPECT_EQ(-EACCES, on_authkey(_metadata, self, do_revoke));
+	EXPECT_EQ(-EACCES, on_authkey(_metadata, self, do_set_timeout));
+	EXPECT_EQ(0, settle(_metadata, &self->agent, &self->arg));
+	expect_answered(_metadata, self);
+}
+
+/* The link is a way to find the authority, not the authority. */
+TEST_F(authority, unlinked_after_assuming)
+{
+	hold_with_authority(_metadata, self);
+	EXPECT_EQ(0, on_authkey(_metadata, self, do_unlink));
+	EXPECT_EQ(0, settle(_metadata, &self->agent, &self->arg));
+	expect_answered(_metadata, self);
+}
+
+/* Without the link it is not to be had, and the request is not over for that. */
+TEST_F(authority, unlinked_before_assuming)
+{
+	self->arg.key = request_held(_metadata, &self->agent, &self->r,
+				     self->desc);
+	EXPECT_EQ(0, agent_call(_metadata, &self->agent, do_clear, NULL, 0));
+	EXPECT_EQ(-ENOKEY, agent_call(_metadata, &self->agent, agent_do_assume,
+				      &self->arg, sizeof(self->arg)));
+	EXPECT_TRUE(in_request_key(self->r.pid));
+	agent_stop(&self->agent);
+	EXPECT_EQ(ENOKEY, requester_finish(&self->r).error);
+	EXPECT_TRUE(authkeys_gone());
+}
+
+TEST_F(authority, settles_twice)
+{
+	struct agent_arg reject = { 0 };
+
+	hold_with_authority(_metadata, self);
+	reject.key = self->arg.key;
+	reject.plan.action = AGENT_REJECT;
+	reject.plan.error = EKEYREJECTED;
+	reject.plan.timeout = 10;
+	EXPECT_EQ(0, settle(_metadata, &self->agent, &self->arg));
+	EXPECT_EQ(-EPERM, settle(_metadata, &self->agent, &self->arg));
+	EXPECT_EQ(-EPERM, settle(_metadata, &self->agent, &reject));
+	expect_answered(_metadata, self);
+}
+
+/* Authority over one key is none over another. */
+TEST_F(authority, another_key)
+{
+	struct agent_arg other = { 0 };
+	struct requester_result res;
+	struct requester r;
+
+	hold_with_authority(_metadata, self);
+	other.key = request_held(_metadata, &self->agent, &r, unique("other"));
+	EXPECT_EQ(-EPERM, settle(_metadata, &self->agent, &other));
+	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
+				agent_do_assume_and_settle, &other,
+				sizeof(other)));
+	res = requester_finish(&r);
+	EXPECT_STREQ("agent", answer(&res));
+	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
+				agent_do_assume_and_settle, &self->arg,
+				sizeof(self->arg)));
+	expect_answered(_metadata, self);
+}
+
+/* The process keyring is the process', so any thread may answer. */
+TEST_F(authority, another_thread_answers)
+{
+	ASSERT_EQ(0, limb_start(_metadata, &self->thread, &self->agent,
+				agent_do_limb_thread));
+	self->arg.key = request_held(_metadata, &self->agent, &self->r,
+				     self->desc);
+	EXPECT_EQ(0, agent_call(_metadata, &self->thread.call,
+				agent_do_assume_and_settle, &self->arg,
+				sizeof(self->arg)));
+	expect_answered(_metadata, self);
+}
+
+/* A child inherits what has been assumed, and nothing that could be. */
+TEST_F(authority, child_answers)
+{
+	hold_with_authority(_metadata, self);
+	ASSERT_LT(0, limb_start(_metadata, &self->child, &self->agent,
+				agent_do_limb_child));
+	EXPECT_EQ(0, settle(_metadata, &self->child.call, &self->arg));
+	EXPECT_EQ(self->arg.key, requester_finish(&self->r).key);
+}
+
+TEST_F(authority, child_cannot_assume)
+{
+	self->arg.key = request_held(_metadata, &self->agent, &self->r,
+				     self->desc);
+	ASSERT_LT(0, limb_start(_metadata, &self->child, &self->agent,
+				agent_do_limb_child));
+	EXPECT_EQ(-ENOKEY, agent_call(_metadata, &self->child.call,
+				      agent_do_assume, &self->arg,
+				      sizeof(self->arg)));
+	EXPECT_EQ(-EPERM, settle(_metadata, &self->child.call, &self->arg));
+	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
+				agent_do_assume_and_settle, &self->arg,
+				sizeof(self->arg)));
+	expect_answered(_metadata, self);
+}
+
+/* Nobody who has taken the authority over a key can do anything with it. */
+static void expect_stripped(struct __test_metadata *const _metadata,
+			    struct agent *who, key_serial_t secret,
+			    const struct agent_arg *arg)
+{
+	/* The authorisation key is revoked a grace period later. */
+	EXPECT_TRUE(wait_until(agent_call(_metadata, who, do_add_to_requester,
+					  NULL, 0) == -EKEYREVOKED));
+	EXPECT_EQ(-EKEYREVOKED, settle(_metadata, who, arg));
+	EXPECT_EQ(-ENOKEY, agent_call(_metadata, who, do_read_callout, NULL, 0));
+	EXPECT_EQ(-EACCES, agent_call(_metadata, who, do_read, &secret,
+				      sizeof(secret)));
+}
+
+/*
+ * Three that hold the authority over one key: the agent, its thread, its child.
+ * The end of the request takes it from all three, whatever the end is.
+ */
+static void hold_threefold(struct __test_metadata *const _metadata,
+			   DATA *self, key_serial_t *secret)
+{
+	/* Possessed by the requester, as it shares our session keyring. */
+	*secret = sys_add_key("user", unique("secret"), "secret", 6,
+			      KEY_SPEC_SESSION_KEYRING);
+	ASSERT_LT(0, *secret);
+	ASSERT_EQ(0, keyctl_setperm(*secret, KEY_POS_ALL));
+	ASSERT_EQ(0, limb_start(_metadata, &self->thread, &self->agent,
+				agent_do_limb_thread));
+	hold_with_authority(_metadata, self);
+	self->orphan = limb_start(_metadata, &self->child, &self->agent,
+				  agent_do_limb_child);
+	ASSERT_LT(0, self->orphan);
+	ASSERT_LT(0, agent_call(_metadata, &self->thread.call, agent_do_assume,
+				&self->arg, sizeof(self->arg)));
+
+	/* While it lasts, it is good for all of this. */
+	EXPECT_EQ(6, agent_call(_metadata, &self->child.call, do_read, secret,
+				sizeof(*secret)));
+	EXPECT_EQ(6, agent_call(_metadata, &self->thread.call, do_read, secret,
+				sizeof(*secret)));
+	EXPECT_EQ(1, agent_call(_metadata, &self->thread.call, do_read_callout,
+				NULL, 0));
+}
+
+TEST_F(authority, stripped_after_answer)
+{
+	key_serial_t secret;
+
+	hold_threefold(_metadata, self, &secret);
+	EXPECT_EQ(0, settle(_metadata, &self->agent, &self->arg));
+	EXPECT_EQ(self->arg.key, requester_finish(&self->r).key);
+
+	/* Who has answered has no authority at all. */
+	EXPECT_EQ(-ENOKEY, agent_call(_metadata, &self->agent,
+				      do_add_to_requester, NULL, 0));
+	EXPECT_EQ(-EACCES, agent_call(_metadata, &self->agent, do_read,
+				      &secret, sizeof(secret)));
+	expect_stripped(_metadata, &self->thread.call, secret, &self->arg);
+	expect_stripped(_metadata, &self->child.call, secret, &self->arg);
+	expect_revoked(_metadata, self->authkey);
+}
+
+TEST_F(authority, stripped_after_rejection)
+{
+	key_serial_t secret;
+
+	hold_threefold(_metadata, self, &secret);
+	self->arg.plan.action = AGENT_REJECT;
+	self->arg.plan.error = EKEYREJECTED;
+	self->arg.plan.timeout = 1;
+	EXPECT_EQ(0, settle(_metadata, &self->child.call, &self->arg));
+	EXPECT_EQ(EKEYREJECTED, requester_finish(&self->r).error);
+	expect_stripped(_metadata, &self->agent, secret, &self->arg);
+	expect_stripped(_metadata, &self->thread.call, secret, &self->arg);
+	expect_revoked(_metadata, self->authkey);
+}
+
+TEST_F(authority, stripped_after_kill)
+{
+	key_serial_t secret;
+
+	hold_threefold(_metadata, self, &secret);
+	ASSERT_EQ(0, kill(self->r.pid, SIGKILL));
+	EXPECT_EQ(REQUESTER_DIED, requester_finish(&self->r).error);
+	expect_stripped(_metadata, &self->agent, secret, &self->arg);
+	expect_stripped(_metadata, &self->thread.call, secret, &self->arg);
+	expect_stripped(_metadata, &self->child.call, secret, &self->arg);
+	expect_revoked(_metadata, self->authkey);
+}
+
+/* The agent's death takes it from what the agent leaves behind. */
+TEST_F(authority, stripped_after_death)
+{
+	key_serial_t secret;
+
+	hold_threefold(_metadata, self, &secret);
+	ASSERT_EQ(0, agent_call(_metadata, &self->child.call, do_orphan, NULL,
+				0));
+	ASSERT_EQ(0, kill(self->agent.pid, SIGKILL));
+	ASSERT_EQ(0, wait_dead(self->agent.pid));
+	EXPECT_EQ(ENOKEY, requester_finish(&self->r).error);
+	expect_stripped(_metadata, &self->child.call, secret, &self->arg);
+	expect_revoked(_metadata, self->authkey);
+}
+
+KEYAGENT_HARNESS_MAIN

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a request costs, and whether the price stays the same.
+ *
+ * An agent and a requester in one program: N requests one after another, each
+ * key unlinked when it has been received. Prints the cost per request of every
+ * batch of 1,000 and fails when the last batch is dearer or cheaper than the
+ * first by more than 5 %.
+ *
+ * Meant for a machine in which time counts instructions:
+ *
+ *   tests/vm/run --cpus 1 --qemu-arg "-icount shift=0,sleep=off" -- \
+ *	.../request_cost 10000
+ *
+ * There a nanosecond of CLOCK_MONOTONIC is an instruction. Host I/O would show
+ * as time, so the program is linked statically, locks itself into memory and
+ * runs some requests before it counts; nothing is printed until the end.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/keyctl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH		1000
+#define WARM_UP		900
+#define MAX_BATCHES	1000
+#define TOLERANCE	5	/* percent */
+
+#define SIGNAL		(SIGRTMIN + 1)
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static long keyctl(int cmd, long a, long b, long c, long d)
+{
+	return syscall(__NR_keyctl, cmd, a, b, c, d);
+}
+
+/* Registers in the session keyring, tells the parent, then answers for ever. */
+static void agent(int ready)
+{
+	struct signalfd_siginfo info;
+	uint16_t payload = SIGNAL;
+	sigset_t set;
+	int fd;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		die("mlockall");
+	sigemptyset(&set);
+	sigaddset(&set, SIGNAL);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fd < 0)
+		die("signalfd");
+	if (keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1, 0, 0) < 0)
+		die("process keyring");
+	if (syscall(__NR_add_key, "keyagent", "user", &payload, sizeof(payload),
+		    KEY_SPEC_SESSION_KEYRING) < 0)
+		die("add_key keyagent");
+	if (write(ready, "", 1) != 1)
+		die("write");
+
+	while (read(fd, &info, sizeof(info)) == sizeof(info)) {
+		if (keyctl(KEYCTL_ASSUME_AUTHORITY, info.ssi_int, 0, 0, 0) < 0)
+			die("assume authority");
+		if (keyctl(KEYCTL_INSTANTIATE, info.ssi_int, (long)"agent", 5, 0))
+			die("instantiate");
+	}
+	die("signalfd read");
+}
+
+static void request(unsigned int number)
+{
+	char description[32];
+	long key;
+
+	snprintf(description, sizeof(description), "cost:%08u", number);
+	key = syscall(__NR_request_key, "user", description, "",
+		      KEY_SPEC_SESSION_KEYRING);
+	if (key < 0)
+		die("request_key");
+	if (keyctl(KEYCTL_UNLINK, key, KEY_SPEC_SESSION_KEYRING, 0, 0))
+		die("unlink");
+}
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+int main(int argc, char **argv)
+{
+	static uint64_t cost[MAX_BATCHES];
+	unsigned int number = 0, batches, i;
+	uint64_t start, total = 0, apart;
+	int ready[2];
+	char byte;
+	pid_t pid;
+	long n;
+
+	n = argc > 1 ? strtol(argv[1], NULL, 10) : 10 * BATCH;
+	batches = n / BATCH;
+	if (n % BATCH || batches < 2 || batches > MAX_BATCHES) {
+		fprintf(stderr, "usage: request_cost [N], a multiple of %d, at least %d\n",
+			BATCH, 2 * BATCH);
+		return 1;
+	}
+
+	if (keyctl(KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) < 0)
+		die("session keyring");
+	if (pipe(ready))
+		die("pipe");
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (!pid)
+		agent(ready[1]);
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1) {
+		fprintf(stderr, "request_cost: the agent could not register\n");
+		return 1;
+	}
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		die("mlockall");
+
+	while (number < WARM_UP)
+		request(number++);
+	for (i = 0; i < batches; i++) {
+		unsigned int end = number + BATCH;
+
+		start = now();
+		while (number < end)
+			request(number++);
+		cost[i] = (now() - start) / BATCH;
+		total += cost[i];
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+
+	for (i = 0; i < batches; i++)
+		printf("requests %6u to %6u: %8llu ns each\n", i * BATCH + 1,
+		       (i + 1) * BATCH, (unsigned long long)cost[i]);
+	apart = cost[0] > cost[batches - 1] ? cost[0] - cost[batches - 1] :
+					      cost[batches - 1] - cost[0];
+	printf("first %llu ns, last %llu ns, mean %llu ns: %.2f %% apart, %d %% allowed\n",
+	       (unsigned long long)cost[0],
+	       (unsigned long long)cost[batches - 1],
+	       (unsigned long long)(total / batches),
+	       100.0 * apart / cost[0], TOLERANCE);
+	return apart * 100 > TOLERANCE * cost[0];
+}
