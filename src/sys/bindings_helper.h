@@ -16,24 +16,24 @@
  * Where the fields really are which Rust reaches through the kernel crate's
  * bindings: those are generated without a check of their layout.
  */
-#define KEYAGENT_OFFSET(name, type, field) \
-	KEYAGENT_OFFSET_##name = offsetof(type, field)
-
 enum keyagent_offset {
-	KEYAGENT_OFFSET(KEY_SERIAL, struct key, serial),
-	KEYAGENT_OFFSET(KEY_STATE, struct key, state),
-	KEYAGENT_OFFSET(KEY_FLAGS, struct key, flags),
-	KEYAGENT_OFFSET(KEY_INDEX_KEY, struct key, index_key),
-	KEYAGENT_OFFSET(KEY_PAYLOAD, struct key, payload),
-	KEYAGENT_OFFSET(INDEX_KEY_TYPE, struct keyring_index_key, type),
-	KEYAGENT_OFFSET(INDEX_KEY_DESCRIPTION, struct keyring_index_key,
-			description),
-	KEYAGENT_OFFSET(CRED_UID, struct cred, uid),
-	KEYAGENT_OFFSET(CRED_SUID, struct cred, suid),
-	KEYAGENT_OFFSET(CRED_EUID, struct cred, euid),
-	KEYAGENT_OFFSET(CRED_FSUID, struct cred, fsuid),
-	KEYAGENT_OFFSET(CRED_SESSION_KEYRING, struct cred, session_keyring),
-	KEYAGENT_OFFSET(CRED_PROCESS_KEYRING, struct cred, process_keyring),
-	KEYAGENT_OFFSET(CRED_USER_NS, struct cred, user_ns),
-	KEYAGENT_OFFSET(RCU_WORK_WORK, struct rcu_work, work),
+	KEYAGENT_OFFSET_KEY_SERIAL = offsetof(struct key, serial),
+	KEYAGENT_OFFSET_KEY_STATE = offsetof(struct key, state),
+	KEYAGENT_OFFSET_KEY_FLAGS = offsetof(struct key, flags),
+	KEYAGENT_OFFSET_KEY_INDEX_KEY = offsetof(struct key, index_key),
+	KEYAGENT_OFFSET_KEY_PAYLOAD = offsetof(struct key, payload),
+	KEYAGENT_OFFSET_INDEX_KEY_TYPE =
+		offsetof(struct keyring_index_key, type),
+	KEYAGENT_OFFSET_INDEX_KEY_DESCRIPTION =
+		offsetof(struct keyring_index_key, description),
+	KEYAGENT_OFFSET_CRED_UID = offsetof(struct cred, uid),
+	KEYAGENT_OFFSET_CRED_SUID = offsetof(struct cred, suid),
+	KEYAGENT_OFFSET_CRED_EUID = offsetof(struct cred, euid),
+	KEYAGENT_OFFSET_CRED_FSUID = offsetof(struct cred, fsuid),
+	KEYAGENT_OFFSET_CRED_SESSION_KEYRING =
+		offsetof(struct cred, session_keyring),
+	KEYAGENT_OFFSET_CRED_PROCESS_KEYRING =
+		offsetof(struct cred, process_keyring),
+	KEYAGENT_OFFSET_CRED_USER_NS = offsetof(struct cred, user_ns),
+	KEYAGENT_OFFSET_RCU_WORK_WORK = offsetof(struct rcu_work, work),
 };
