@@ -25,7 +25,7 @@ struct census {
 	int authkeys;			/* of these, authorisation keys */
 	int tasks;			/* of the whole machine */
 	long slab_kb;			/* what cannot be reclaimed */
-	bool caches;			/* the kernel tells them apart */
+	bool caches;			/* the kernel counts them exactly */
 	long objects[ARRAY_SIZE(caches)];
 };
 
@@ -55,6 +55,7 @@ static void count_tasks(struct census *c)
 
 static void count_slab(struct census *c)
 {
+	const char *kernel = getenv("KEYAGENT_KERNEL");
 	FILE *f = fopen("/proc/meminfo", "re");
 	char line[1024], name[64];
 	unsigned int i;
@@ -64,6 +65,9 @@ static void count_slab(struct census *c)
 		sscanf(line, "SUnreclaim: %ld", &c->slab_kb);
 	if (f)
 		fclose(f);
+	/* Without slab debugging what a processor has at hand counts as used. */
+	if (!kernel || strcmp(kernel, "debug"))
+		return;
 	f = fopen("/proc/slabinfo", "re");
 	c->caches = f;
 	while (f && fgets(line, sizeof(line), f)) {
