@@ -305,22 +305,14 @@ FIXTURE_VARIANT_ADD(traced, function_of_detoured)
 };
 
 /*
- * QEMU before 8.1 without KVM loses track of code that one processor changes
- * under another one: the kernel dies of a breakpoint that has long gone when all
- * of its functions are patched, with and without the module. So with all
- * functions traced there is one processor on such a machine.
+ * A kernel with KASAN and lockdep warns of its own stack when all functions are
+ * traced, with and without the module: there it is those that deal with keys.
  */
-static void other_processors(const char *online)
+static const char *traced_functions(const char *wanted)
 {
-	const char *accel = getenv("KEYAGENT_ACCEL");
-	char path[64];
-	int i;
+	const char *kernel = getenv("KEYAGENT_KERNEL");
 
-	for (i = 1; accel && !strcmp(accel, "tcg") && i < 8; i++) {
-		snprintf(path, sizeof(path),
-			 "/sys/devices/system/cpu/cpu%d/online", i);
-		put(path, online);
-	}
+	return !*wanted && kernel && !strcmp(kernel, "debug") ? "*key*" : wanted;
 }
 
 FIXTURE_SETUP(traced)
@@ -329,10 +321,9 @@ FIXTURE_SETUP(traced)
 	if (!module_loaded())
 		ASSERT_EQ(0, module_load(""));
 	test_session(_metadata);
-	if (put(TRACING "set_ftrace_filter", variant->function))
+	if (put(TRACING "set_ftrace_filter",
+		traced_functions(variant->function)))
 		SKIP(_exit(KSFT_SKIP), "the kernel cannot trace " DETOURED);
-	if (!*variant->function)
-		other_processors("0");
 	if (put(TRACING "current_tracer", variant->tracer))
 		SKIP(_exit(KSFT_SKIP), "the kernel has no tracer %s",
 		     variant->tracer);
@@ -344,7 +335,6 @@ FIXTURE_TEARDOWN(traced)
 	EXPECT_EQ(0, put(TRACING "current_tracer", "nop"));
 	put(TRACING "set_ftrace_filter", "");
 	put(TRACING "trace", "");
-	other_processors("1");
 	agent_stop(&self->agent);
 	if (!module_loaded())
 		EXPECT_EQ(0, module_load(""));
