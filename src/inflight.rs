@@ -4,7 +4,8 @@
 //!
 //! A request is in the table from before its first step until after its last. Two things are
 //! looked up in it: at the entry of the original upcall, whether the call is this module's own, and
-//! before a request is handed over, whether its agent waits for the requester already.
+//! before a request is handed over, whether its agent waits for the requester already. And the
+//! administrator can read it.
 //!
 //! Lock order: the table's lock is the innermost of all. It is raw, for the first look-up happens
 //! where nothing may sleep, and there it is only ever tried: a breakpoint is entered like an NMI,
@@ -17,13 +18,19 @@ use crate::sys::{
     task, //
 };
 use kernel::{
+    debugfs::Writer,
+    fmt,
     prelude::*,
     rbtree::{
         RBTree,
         RBTreeNode, //
     },
     static_lock_class,
-    sync::lock::Lock, //
+    sync::lock::Lock,
+    time::{
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// How many agents a chain of requests may have, each of which requests a key of the next.
@@ -39,10 +46,22 @@ pub(crate) struct InFlight {
     requests: Lock<Table, RawSpinLockBackend>,
 }
 
-/// The agent's process, once there is one, by the requester's process and the authorisation key.
+/// A request: the requester's process and the authorisation key.
 ///
-/// The requester's first, so that the requests of a process stand side by side.
-type Table = RBTree<(Tgid, AuthKeyId), Option<Tgid>>;
+/// The process comes first, so that the requests of one stand side by side.
+type RequestKey = (Tgid, AuthKeyId);
+
+/// What is to know of a request.
+#[derive(Clone, Copy)]
+struct State {
+    /// The process that is to answer, once there is one.
+    agent: Option<Tgid>,
+    /// The serial of the key under construction.
+    target: i32,
+    since: Instant<Monotonic>,
+}
+
+type Table = RBTree<RequestKey, State>;
 
 impl InFlight {
     /// An empty table.
@@ -52,10 +71,15 @@ impl InFlight {
         })
     }
 
-    /// Enters a request of the current process.
-    pub(crate) fn enter(&self, authkey: AuthKeyId) -> Result<Entry<'_>> {
+    /// Enters a request of the current process for the key `target`.
+    pub(crate) fn enter(&self, authkey: AuthKeyId, target: i32) -> Result<Entry<'_>> {
         let key = (task::current_tgid(), authkey);
-        let node = RBTreeNode::new(key, None, GFP_KERNEL)?;
+        let state = State {
+            agent: None,
+            target,
+            since: Instant::now(),
+        };
+        let node = RBTreeNode::new(key, state, GFP_KERNEL)?;
 
         self.requests.lock().insert(node);
         Ok(Entry { table: self, key })
@@ -77,10 +101,41 @@ impl InFlight {
     }
 }
 
+impl Writer for InFlight {
+    /// One line for each request: the requester's process, the agent's, with 0 for the original
+    /// upcall, the key under construction, and the age in milliseconds.
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut from = (0, AuthKeyId::FIRST);
+
+        // One at a time, for the lock is held with interrupts off.
+        loop {
+            let next = {
+                let requests = self.requests.lock();
+                requests.cursor_lower_bound(&from).map(|cursor| {
+                    let (&key, &state) = cursor.current();
+                    (key, state)
+                })
+            };
+            let Some(((requester, authkey), state)) = next else {
+                return Ok(());
+            };
+
+            f.write_fmt(fmt!(
+                "requester={} agent={} key={} age_ms={}\n",
+                requester,
+                state.agent.unwrap_or(0),
+                state.target,
+                state.since.elapsed().as_millis(),
+            ))?;
+            from = (requester, authkey.next());
+        }
+    }
+}
+
 /// A request's place in the table, which it leaves when this is dropped.
 pub(crate) struct Entry<'a> {
     table: &'a InFlight,
-    key: (Tgid, AuthKeyId),
+    key: RequestKey,
 }
 
 impl Entry<'_> {
@@ -93,16 +148,16 @@ impl Entry<'_> {
         if waits_for(&mut requests, agent, self.key.0) {
             return Err(eloop());
         }
-        if let Some(slot) = requests.get_mut(&self.key) {
-            *slot = Some(agent);
+        if let Some(state) = requests.get_mut(&self.key) {
+            state.agent = Some(agent);
         }
         Ok(())
     }
 
     /// Takes that back.
     pub(crate) fn clear_agent(&self) {
-        if let Some(slot) = self.table.requests.lock().get_mut(&self.key) {
-            *slot = None;
+        if let Some(state) = self.table.requests.lock().get_mut(&self.key) {
+            state.agent = None;
         }
     }
 }
@@ -130,11 +185,11 @@ fn waits_for(table: &mut Table, process: Tgid, other: Tgid) -> bool {
 
         let mut cursor = table.cursor_lower_bound_mut(&(waiting, AuthKeyId::FIRST));
         while let Some(at) = cursor {
-            let (&(requester, _), &agent) = at.current();
+            let (&(requester, _), state) = at.current();
             if requester != waiting {
                 break;
             }
-            if let Some(agent) = agent {
+            if let Some(agent) = state.agent {
                 if agent == other {
                     return true;
                 }
@@ -157,12 +212,20 @@ fn waits_for(table: &mut Table, process: Tgid, other: Tgid) -> bool {
 mod tests {
     use super::*;
 
+    fn state(agent: Option<Tgid>) -> State {
+        State {
+            agent,
+            target: 1,
+            since: Instant::now(),
+        }
+    }
+
     /// A table in which each first process waits for the second.
     fn table(edges: &[(Tgid, Tgid)]) -> Result<Table> {
         let mut table = RBTree::new();
         for (number, &(requester, agent)) in edges.iter().enumerate() {
             let key = (requester, AuthKeyId::for_test(number + 1));
-            table.try_create_and_insert(key, Some(agent), GFP_KERNEL)?;
+            table.try_create_and_insert(key, state(Some(agent)), GFP_KERNEL)?;
         }
         Ok(table)
     }
@@ -194,7 +257,7 @@ mod tests {
     #[test]
     fn a_request_without_an_agent_waits_for_nobody() -> Result {
         let mut table = RBTree::new();
-        table.try_create_and_insert((1, AuthKeyId::for_test(1)), None, GFP_KERNEL)?;
+        table.try_create_and_insert((1, AuthKeyId::for_test(1)), state(None), GFP_KERNEL)?;
         assert!(!waits_for(&mut table, 1, 2));
         Ok(())
     }

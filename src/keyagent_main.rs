@@ -5,6 +5,7 @@
 //! Reference: `Documentation/security/keys/keyagent.rst`.
 
 use kernel::{
+    debugfs::Scope,
     prelude::*,
     time::Delta, //
 };
@@ -12,9 +13,15 @@ use kernel::{
 #[deny(unsafe_code)]
 mod agent;
 #[deny(unsafe_code)]
+mod answer;
+#[deny(unsafe_code)]
+mod asked;
+#[deny(unsafe_code)]
 mod errno;
 #[deny(unsafe_code)]
 mod inflight;
+#[deny(unsafe_code)]
+mod outcome;
 #[deny(unsafe_code)]
 mod policy;
 #[deny(unsafe_code)]
@@ -46,7 +53,7 @@ module! {
 #[pin_data]
 struct KeyAgent {
     #[pin]
-    _detour: sys::detour::Detour<request::Server>,
+    _detour: sys::detour::Detour<Scope<request::Server>>,
     _key_type: sys::key_type::Registration<agent::AgentKey>,
 }
 
@@ -61,7 +68,7 @@ impl kernel::InPlaceModule for KeyAgent {
 }
 
 /// The time limits in the module's parameters.
-fn limits() -> Result<request::Limits> {
+fn limits() -> Result<answer::Limits> {
     let timeout_ms = *module_parameters::timeout_ms.value();
     let negative_ttl = *module_parameters::negative_ttl.value();
 
@@ -73,7 +80,7 @@ fn limits() -> Result<request::Limits> {
         pr_err!("negative_ttl={negative_ttl} is out of range: it has to be 0 to 60\n");
         return Err(EINVAL);
     }
-    Ok(request::Limits {
+    Ok(answer::Limits {
         timeout: Delta::from_millis(i64::from(timeout_ms)),
         negative_ttl,
     })

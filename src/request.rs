@@ -4,15 +4,11 @@
 //!
 //! The nearest live agent key in the requester's session keyring decides who is asked. The
 //! authorisation key is linked into the agent's process keyring, a signal tells the agent, and the
-//! requester waits. Every path ends with the authorisation key settled: by the original upcall,
-//! when no agent was asked, or here.
-//!
-//! What bounds the wait: the deadline, checked at least once a [`SLICE`]. Who ends it: the key
-//! service wakes the requester when the target key is instantiated or rejected, and a signal does;
-//! that the agent is gone is noticed at the end of a slice.
+//! requester waits ([`crate::answer`]). Every path ends with the authorisation key settled: by the
+//! original upcall, when no agent was asked or it gave the request back, or by the wait.
 //!
 //! Locks: the agent's `exec_update_lock` (read, only tried), inside it the semaphore of its process
-//! keyring and its `siglock`, inside all the lock of the table of requests in flight. None is held
+//! keyring and its `siglock`, inside all the locks of the two tables, one at a time. None is held
 //! during the wait.
 
 use crate::{
@@ -20,13 +16,18 @@ use crate::{
         self,
         Agent, //
     },
-    errno::{
-        enokey,
-        etimedout, //
+    answer::{
+        End,
+        Limits,
+        Request, //
     },
     inflight::{
         Entry,
         InFlight, //
+    },
+    outcome::{
+        Counters,
+        Outcome, //
     },
     policy::{
         self,
@@ -36,7 +37,6 @@ use crate::{
         authkey::{
             AuthKey,
             AuthKeyId,
-            HandedAuthKey,
             RevocationQueue, //
         },
         cred::{
@@ -52,81 +52,123 @@ use crate::{
             self,
             Thread, //
         },
-        wait::{
-            self,
-            Slice, //
-        }, //
+        trace, //
     }, //
 };
 use kernel::{
     cred::Credential,
+    debugfs::Scope,
     ffi::c_int,
     prelude::*,
-    sync::aref::ARef,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
     time::{
-        msecs_to_jiffies,
-        Delta,
         Instant,
         Monotonic, //
     }, //
 };
 
-/// How long a requester sleeps before it looks whether its agent is still there, in milliseconds.
-const SLICE: i64 = 250;
-
-/// The same while the agent's signal queue has no room, before the signal is tried again.
-const FULL_QUEUE_SLICE: i64 = 20;
-
 /// How many keys of dead agents one request revokes before it goes on without an agent.
 const MAX_DEAD_AGENTS: usize = 16;
-
-/// The time limits of requests.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
-    /// How long a requester waits for an agent's answer.
-    pub(crate) timeout: Delta,
-    /// How long, in seconds, a key that was not answered for stays negative.
-    pub(crate) negative_ttl: u32,
-}
 
 /// What serves the requests.
 #[pin_data]
 pub(crate) struct Server {
     #[pin]
     inflight: InFlight,
+    outcomes: Counters,
     revocations: RevocationQueue,
     limits: Limits,
 }
 
 impl Server {
-    /// A server with no requests yet.
-    pub(crate) fn new(limits: Limits) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
+    /// A server with no requests yet, with its directory in debugfs.
+    pub(crate) fn new(limits: Limits) -> impl PinInit<Scope<Self>, Error> {
+        let server = try_pin_init!(Self {
             inflight <- InFlight::new(),
+            outcomes: Counters::new(),
             revocations: RevocationQueue::new()?,
             limits,
+        });
+
+        Scope::dir(server, c"keyagent", |server, dir| {
+            dir.read_only_file(c"outcomes", &server.outcomes);
+            dir.read_only_file(c"requests", &server.inflight);
         })
     }
 }
 
-impl Actor for Server {
+impl Actor for Scope<Server> {
     fn is_bypassed(&self, authkey: AuthKeyId) -> bool {
         self.inflight.contains(authkey)
     }
 
     fn act(&self, authkey: AuthKey, original: Original) -> c_int {
+        let account = Account::open(self, authkey.target());
+
         // Without its entry in the table the request could not go to the original either.
-        let entry = match self.inflight.enter(authkey.id()) {
+        let entry = match self.inflight.enter(authkey.id(), authkey.target().serial()) {
             Ok(entry) => entry,
-            Err(error) => return authkey.reject(error, 0),
+            Err(error) => {
+                account.close(Outcome::NoMemory, None);
+                return authkey.reject(error, 0);
+            }
         };
         let requester = Requester::current();
 
-        let request = match self.hand_over(authkey, &requester, &entry) {
-            Ok(request) => request,
-            Err(authkey) => return original.call(authkey),
+        let (request, agent) = match self.hand_over(authkey, &requester, &entry) {
+            Ok(request) => {
+                let agent = (request.agent.clone(), request.thread.tgid());
+                (request, agent)
+            }
+            Err((authkey, outcome)) => {
+                account.close(outcome, None);
+                return original.call(authkey);
+            }
         };
-        request.wait(&self.limits)
+        match request.wait(&self.limits) {
+            End::Settled(outcome, ret) => {
+                account.close(outcome, Some(agent));
+                ret
+            }
+            End::GivenBack(outcome, authkey) => {
+                account.close(outcome, Some(agent));
+                entry.clear_agent();
+                original.call(authkey)
+            }
+        }
+    }
+}
+
+/// A request as it is counted and traced.
+struct Account<'a> {
+    server: &'a Server,
+    target: ARef<Key>,
+    start: Instant<Monotonic>,
+}
+
+impl<'a> Account<'a> {
+    fn open(server: &'a Server, target: &Key) -> Self {
+        trace::request_start(target);
+        Self {
+            server,
+            target: target.into(),
+            start: Instant::now(),
+        }
+    }
+
+    /// The agent, with its process' number, is who was asked.
+    fn close(self, outcome: Outcome, agent: Option<(Arc<Agent>, i32)>) {
+        let mut tgid = 0;
+
+        self.server.outcomes.count(outcome);
+        if let Some((agent, number)) = agent {
+            agent.outcomes().count(outcome);
+            tgid = number;
+        }
+        trace::request_end(&self.target, tgid, outcome.name(), self.start.elapsed());
     }
 }
 
@@ -135,60 +177,62 @@ enum Refusal {
     /// Its thread is gone, or runs another program.
     Dead,
     /// Another reason, for all of which the requester sees the same: no agent.
-    Unfit,
+    Unfit(Outcome),
 }
 
 impl Server {
-    /// Finds an agent and gives it the authorisation key, or gives that back.
+    /// Finds an agent and gives it the authorisation key, or gives that back with the reason.
     fn hand_over<'a>(
         &'a self,
         mut authkey: AuthKey,
         requester: &'a Requester,
         entry: &Entry<'_>,
-    ) -> Result<Request<'a>, AuthKey> {
+    ) -> Result<Request<'a>, (AuthKey, Outcome)> {
         // A worker's session keyring, if it has one, is that of whoever it works for just now.
         if task::current_is_worker() {
-            return Err(authkey);
+            return Err((authkey, Outcome::Worker));
         }
 
+        let mut outcome = Outcome::NoAgent;
         for _ in 0..MAX_DEAD_AGENTS {
             let Some(key) = find(requester, authkey.target()) else {
                 break;
             };
-            match self.hand_to(authkey, key.clone(), requester, entry) {
+            match self.hand_to(authkey, &key, requester, entry) {
                 Ok(request) => return Ok(request),
-                Err((back, Refusal::Unfit)) => return Err(back),
+                Err((back, Refusal::Unfit(outcome))) => return Err((back, outcome)),
                 Err((back, Refusal::Dead)) => {
                     key.revoke();
                     authkey = back;
+                    outcome = Outcome::DeadAgent;
                 }
             }
         }
-        Err(authkey)
+        Err((authkey, outcome))
     }
 
     /// Gives the authorisation key to the agent of `key`, if that may have it.
     fn hand_to<'a>(
         &'a self,
         authkey: AuthKey,
-        key: ARef<Key>,
+        key: &Key,
         requester: &'a Requester,
         entry: &Entry<'_>,
     ) -> Result<Request<'a>, (AuthKey, Refusal)> {
-        let Some(agent) = agent::KEY_TYPE.payload(&key) else {
-            return Err((authkey, Refusal::Unfit));
+        let Some(agent) = agent::KEY_TYPE.payload(key) else {
+            return Err((authkey, Refusal::Unfit(Outcome::Withdrawn)));
         };
         let Some(thread) = agent.thread() else {
             return Err((authkey, Refusal::Dead));
         };
         if thread.is_of_current_process() {
-            return Err((authkey, Refusal::Unfit));
+            return Err((authkey, Refusal::Unfit(Outcome::OwnProcess)));
         }
 
         // From here to the signal the agent's program stays what it is, and the keyring belongs to
         // the credentials that are checked. One that is in exec just now is about to be dead.
         let Some(exec_guard) = thread.try_lock_exec() else {
-            return Err((authkey, Refusal::Unfit));
+            return Err((authkey, Refusal::Unfit(Outcome::InExec)));
         };
         if !agent.is_alive(&thread) {
             return Err((authkey, Refusal::Dead));
@@ -197,27 +241,42 @@ impl Server {
             return Err((authkey, Refusal::Dead));
         };
         let Some(ring) = cred::process_keyring(&agent_cred) else {
-            return Err((authkey, Refusal::Unfit));
+            return Err((authkey, Refusal::Unfit(Outcome::NoProcessKeyring)));
         };
-        if key.validate().is_err()
-            || !is_authorised(&thread, &agent_cred, requester, &authkey)
-            || !agent.signal().would_be_seen_by(&thread)
-            || entry.set_agent(thread.tgid()).is_err()
-        {
-            return Err((authkey, Refusal::Unfit));
+        if key.validate().is_err() {
+            return Err((authkey, Refusal::Unfit(Outcome::Withdrawn)));
+        }
+        if !is_authorised(&thread, &agent_cred, requester, &authkey) {
+            agent.outcomes().count(Outcome::Denied);
+            return Err((authkey, Refusal::Unfit(Outcome::Denied)));
+        }
+        if !agent.signal().would_be_seen_by(&thread) {
+            return Err((authkey, Refusal::Unfit(Outcome::Deaf)));
+        }
+        let serial = authkey.target().serial();
+        let Ok(asked) = agent.asked().enter(serial) else {
+            return Err((authkey, Refusal::Unfit(Outcome::NoMemory)));
+        };
+        if entry.set_agent(thread.tgid()).is_err() {
+            return Err((authkey, Refusal::Unfit(Outcome::Cycle)));
         }
 
         let authkey = match authkey.hand_to(&ring, &self.revocations) {
             Ok(authkey) => authkey,
-            Err((authkey, _)) => {
+            Err((authkey, error)) => {
                 entry.clear_agent();
-                return Err((authkey, Refusal::Unfit));
+                let outcome = if error == ENOMEM {
+                    Outcome::NoMemory
+                } else {
+                    Outcome::NotLinked
+                };
+                return Err((authkey, Refusal::Unfit(outcome)));
             }
         };
+        trace::handover(authkey.target(), thread.tgid(), agent.signal().number());
 
         // The signal only says that there is a request. If the queue is full it is sent later, and
         // if the agent is gone the wait notices that.
-        let serial = authkey.target().serial();
         let is_told = agent
             .signal()
             .send(&thread, &agent_cred, requester, serial)
@@ -226,7 +285,8 @@ impl Server {
 
         Ok(Request {
             authkey,
-            key,
+            agent,
+            asked,
             thread,
             requester,
             is_told,
@@ -267,100 +327,4 @@ fn is_authorised(
         requester.is_overridden(),
         cred::may_administer_system(thread),
     )
-}
-
-/// A request that an agent was asked to answer.
-struct Request<'a> {
-    authkey: HandedAuthKey<'a>,
-    key: ARef<Key>,
-    thread: Thread,
-    requester: &'a Requester,
-    is_told: bool,
-}
-
-/// How a request ended without an answer.
-enum Failure {
-    /// The agent is gone, or invalidated the authorisation key.
-    Abandoned,
-    /// The requester has a signal to see to.
-    Interrupted,
-    /// The time is over.
-    TimedOut,
-}
-
-impl Request<'_> {
-    /// Waits for the answer and settles the request. Returns what the actor has to return.
-    fn wait(mut self, limits: &Limits) -> c_int {
-        let Err(failure) = self.wait_for_answer(limits.timeout) else {
-            self.authkey.settle();
-            return 0;
-        };
-
-        // A key that stays negative would be in the way of the call when it is restarted. Others
-        // who wait for the same key learn why it was given up.
-        let (reason, ttl, error) = match failure {
-            Failure::Abandoned => (enokey(), limits.negative_ttl, enokey()),
-            Failure::Interrupted => (EINTR, 0, ERESTARTSYS),
-            Failure::TimedOut => (etimedout(), limits.negative_ttl, etimedout()),
-        };
-        if self.authkey.settle_with(reason, ttl) {
-            error.to_errno()
-        } else {
-            0
-        }
-    }
-
-    fn wait_for_answer(&mut self, timeout: Delta) -> Result<(), Failure> {
-        let agent = agent::KEY_TYPE
-            .payload(&self.key)
-            .ok_or(Failure::Abandoned)?;
-        let killable = self.requester.is_overridden();
-        let start = Instant::<Monotonic>::now();
-
-        loop {
-            if !self.authkey.target().is_under_construction() {
-                return Ok(());
-            }
-            if self.authkey.is_invalidated() || !agent.is_alive(&self.thread) {
-                return Err(Failure::Abandoned);
-            }
-            let left = timeout.as_millis() - start.elapsed().as_millis();
-            if left <= 0 {
-                return Err(Failure::TimedOut);
-            }
-            if !self.is_told {
-                self.is_told = self.tell(agent);
-            }
-
-            let slice = if self.is_told {
-                SLICE
-            } else {
-                FULL_QUEUE_SLICE
-            };
-            let jiffies = msecs_to_jiffies(slice.min(left).unsigned_abs() as u32);
-            match wait::for_construction(self.authkey.target(), killable, jiffies) {
-                Slice::Constructed | Slice::Elapsed => {}
-                Slice::Interrupted => return Err(Failure::Interrupted),
-            }
-        }
-    }
-
-    /// Sends the signal again that found the agent's queue full.
-    fn tell(&self, agent: &Agent) -> bool {
-        let Some(_exec_guard) = self.thread.try_lock_exec() else {
-            return false;
-        };
-
-        let Ok(agent_cred) = self.thread.cred() else {
-            return false;
-        };
-        let serial = self.authkey.target().serial();
-
-        agent.is_alive(&self.thread)
-            && agent.signal().would_be_seen_by(&self.thread)
-            && agent
-                .signal()
-                .send(&self.thread, &agent_cred, self.requester, serial)
-                .is_ok()
-    }
 }

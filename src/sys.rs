@@ -13,6 +13,7 @@ pub(crate) mod raw_spin_lock;
 pub(crate) mod seq_file;
 pub(crate) mod signal;
 pub(crate) mod task;
+pub(crate) mod trace;
 pub(crate) mod wait;
 
 mod bindings;

@@ -54,12 +54,21 @@ impl AuthKeyId {
     /// The smallest of all, for ordered look-ups.
     pub(crate) const FIRST: Self = Self(0);
 
+    /// The smallest that is greater than this one.
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+
     /// A made-up one.
     #[cfg(CONFIG_KUNIT = "y")]
     pub(crate) fn for_test(number: usize) -> Self {
         Self(number)
     }
 }
+
+/// The references on an authorisation key that only its actor knows, once it was handed out: the
+/// actor's caller's, and that of the [`Revocation`].
+const USAGE_OF_ACTOR: u32 = 2;
 
 /// An authorisation key which nobody but its actor knows.
 ///
@@ -214,6 +223,40 @@ impl HandedAuthKey<'_> {
         self.revocation
             .as_ref()
             .is_some_and(|revocation| revocation.key.is_invalidated())
+    }
+
+    /// Takes the key back from the agent when it is certain that nobody else has it: neither as a
+    /// link nor as an authority assumed nor at hand in a system call. May sleep for a few grace
+    /// periods, which nothing interrupts.
+    ///
+    /// A link or a task's credentials that are given up hold the key until a grace period is over:
+    /// all that were, by the time of the call, are waited for. Whoever searches a keyring that the
+    /// link was in has found it by then. And who has no reference can get none but for looking at
+    /// the key, for it is linked nowhere.
+    pub(crate) fn take_back(mut self) -> Result<AuthKey, Self> {
+        let Some(revocation) = self.revocation.take() else {
+            return Err(self);
+        };
+        self.ring.unlink(&revocation.key);
+
+        // SAFETY: The context may sleep.
+        unsafe { kbindings::rcu_barrier() };
+
+        if revocation.key.usage() != USAGE_OF_ACTOR
+            || revocation.key.is_invalidated()
+            || !self.target.is_under_construction()
+        {
+            self.revocation = Some(revocation);
+            return Err(self);
+        }
+
+        // INVARIANT: With the references counted, nobody else knows the key, which is not revoked,
+        // for only the actor does that.
+        Ok(AuthKey {
+            key: revocation.key.clone(),
+            target: self.target.clone(),
+            settled: false,
+        })
     }
 
     /// Ends a request that was answered. May sleep.

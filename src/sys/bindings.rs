@@ -68,4 +68,7 @@ check_offsets! {
     rcu_work {
         work => keyagent_offset_KEYAGENT_OFFSET_RCU_WORK_WORK,
     }
+    wait_bit_queue_entry {
+        wq_entry => keyagent_offset_KEYAGENT_OFFSET_WAIT_BIT_WQ_ENTRY,
+    }
 }

@@ -36,4 +36,6 @@ enum keyagent_offset {
 		offsetof(struct cred, process_keyring),
 	KEYAGENT_OFFSET_CRED_USER_NS = offsetof(struct cred, user_ns),
 	KEYAGENT_OFFSET_RCU_WORK_WORK = offsetof(struct rcu_work, work),
+	KEYAGENT_OFFSET_WAIT_BIT_WQ_ENTRY =
+		offsetof(struct wait_bit_queue_entry, wq_entry),
 };

@@ -10,6 +10,7 @@
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
+#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
 const struct cred *keyagent_helper_current_cred(void);
@@ -23,6 +24,7 @@ bool keyagent_helper_cred_capable(const struct cred *cred,
 void keyagent_helper_key_get(struct key *key);
 key_ref_t keyagent_helper_make_key_ref(struct key *key, bool possessed);
 struct key *keyagent_helper_key_ref_to_ptr(key_ref_t ref);
+unsigned int keyagent_helper_key_usage(const struct key *key);
 
 bool keyagent_helper_task_is_exiting(struct task_struct *task);
 bool keyagent_helper_task_is_worker(struct task_struct *task);
@@ -33,6 +35,7 @@ void keyagent_helper_exec_unlock(struct task_struct *task);
 pid_t keyagent_helper_current_pid_for(struct task_struct *task);
 bool keyagent_helper_sees_signal(struct task_struct *task, int sig);
 
+pid_t keyagent_helper_current_pid_nr_of(struct pid *pid);
 pid_t keyagent_helper_seq_pid_nr(struct seq_file *m, struct pid *pid);
 
 void keyagent_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name,
@@ -44,6 +47,11 @@ void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock,
 				     unsigned long flags);
 void keyagent_helper_raw_spin_assert_held(raw_spinlock_t *lock);
 
+struct wait_queue_head *
+keyagent_helper_init_construction_wait(struct wait_bit_queue_entry *entry,
+				       struct key *key);
+bool keyagent_helper_signal_pending_state(unsigned int mode);
+
 struct workqueue_struct *keyagent_helper_alloc_workqueue(void);
 void keyagent_helper_init_rcu_work(struct rcu_work *rwork, work_func_t func);
 
@@ -52,5 +60,10 @@ unsigned long keyagent_helper_regs_arg0(struct pt_regs *regs);
 void keyagent_helper_regs_redirect(struct pt_regs *regs, unsigned long target);
 int keyagent_helper_call_actor(unsigned long actor, struct key *authkey,
 			       void *aux);
+
+void keyagent_helper_trace_request_start(const char *type, s32 key);
+void keyagent_helper_trace_handover(s32 key, pid_t agent, int sig);
+void keyagent_helper_trace_request_end(const char *type, s32 key, pid_t agent,
+				       const char *outcome, u64 latency_ns);
 
 #endif /* _KEYAGENT_HELPERS_H */

@@ -110,6 +110,12 @@ impl Key {
         self.flag_acquire(kbindings::KEY_FLAG_INVALIDATED)
     }
 
+    /// How many references there are on the key, at this moment.
+    pub(super) fn usage(&self) -> u32 {
+        // SAFETY: The key is valid.
+        unsafe { bindings::keyagent_helper_key_usage(self.as_ptr()) }
+    }
+
     /// Reads one bit of the key's flags, ordered before all that follows, like
     /// `test_bit_acquire()`.
     fn flag_acquire(&self, bit: u32) -> bool {

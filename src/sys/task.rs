@@ -57,6 +57,12 @@ impl ThreadPid {
         NonNull::new(task.cast()).map(|task| Thread(unsafe { ARef::from_raw(task) }))
     }
 
+    /// The thread's number as the current task sees it; 0 when it is not visible to that.
+    pub(crate) fn number_for_current(&self) -> i32 {
+        // SAFETY: The pointer is valid by the type invariant.
+        unsafe { bindings::keyagent_helper_current_pid_nr_of(self.0.as_ptr()) }
+    }
+
     /// The thread's number as the reader of `out` sees it; 0 when it is not visible there.
     pub(crate) fn number_for(&self, out: &Output<'_>) -> i32 {
         // SAFETY: Both pointers are valid, and `out` is a file of a proc mount: a key type's
