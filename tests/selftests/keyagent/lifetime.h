@@ -344,20 +344,43 @@ static __maybe_unused void expect_upcall(struct __test_metadata *const _metadata
 	expect_answer(_metadata, unique("again"), "upcall");
 }
 
-/* The end of a request whose agent died at @since, after the hand-over. */
+static __maybe_unused void
+expect_in_time(struct __test_metadata *const _metadata, uint64_t since)
+{
+	uint64_t took = now_ms() - since;
+
+	EXPECT_GE(notice_ms(), took) {
+		TH_LOG("noticed after %llu ms", (unsigned long long)took);
+	}
+}
+
+/*
+ * The end of a request whose agent died at @since, after the hand-over, and may
+ * have left the authority with somebody.
+ */
 static __maybe_unused void
 expect_noticed(struct __test_metadata *const _metadata, struct requester *r,
 	       const char *desc, uint64_t since)
 {
 	struct requester_result res = requester_finish(r);
-	uint64_t took = now_ms() - since;
 
+	expect_in_time(_metadata, since);
 	EXPECT_EQ(-1, res.key);
 	EXPECT_EQ(ENOKEY, res.error);
-	EXPECT_GE(notice_ms(), took) {
-		TH_LOG("noticed after %llu ms", (unsigned long long)took);
-	}
 	EXPECT_EQ(0, upcall_count(desc, NULL));
+}
+
+/* The same when nobody has taken the authority: the upcall gets the request. */
+static __maybe_unused void
+expect_passed_on(struct __test_metadata *const _metadata, struct requester *r,
+		 const char *desc, uint64_t since)
+{
+	struct requester_result res = requester_finish(r);
+
+	expect_in_time(_metadata, since);
+	EXPECT_STREQ("upcall", answer(&res));
+	EXPECT_EQ(1, upcall_count(desc, NULL));
+	EXPECT_TRUE(authkeys_gone());
 }
 
 /* The flags of a key in /proc/keys, as "I--Q-N-"; "" when it is not there. */

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the module says of itself: debugfs, tracepoints, the agent key. */
+#ifndef KEYAGENT_OBSERVE_H
+#define KEYAGENT_OBSERVE_H
+
+#include "lifetime.h"
+
+#define DEBUGFS		"/sys/kernel/debug/keyagent/"
+#define TRACEFS		"/sys/kernel/tracing/"
+#define OUTCOMES_MAX	32
+
+/* The totals in the file "outcomes". */
+struct outcomes {
+	int count;
+	struct {
+		char name[32];
+		unsigned long long value;
+	} line[OUTCOMES_MAX];
+};
+
+static __maybe_unused bool outcomes_read(struct outcomes *o)
+{
+	FILE *f = fopen(DEBUGFS "outcomes", "re");
+
+	o->count = 0;
+	while (f && o->count < OUTCOMES_MAX &&
+	       fscanf(f, "%31s %llu\n", o->line[o->count].name,
+		      &o->line[o->count].value) == 2)
+		o->count++;
+	if (!f)
+		return false;
+	fclose(f);
+	return o->count > 0;
+}
+
+/* Exactly one request has ended since @before, and in this way. */
+static __maybe_unused void
+expect_outcome(struct __test_metadata *const _metadata,
+	       const struct outcomes *before, const char *name)
+{
+	struct outcomes now;
+	bool found = false;
+	int i;
+
+	ASSERT_TRUE(outcomes_read(&now));
+	ASSERT_EQ(before->count, now.count);
+	for (i = 0; i < now.count; i++) {
+		bool is_it = !strcmp(name, now.line[i].name);
+
+		found |= is_it;
+		EXPECT_EQ(before->line[i].value + is_it, now.line[i].value) {
+			TH_LOG("counter %s", now.line[i].name);
+		}
+	}
+	EXPECT_TRUE(found);
+}
+
+/* The number behind "name=" in a line of words; -1 when it is not there. */
+static __maybe_unused long long field(const char *line, const char *name)
+{
+	size_t len = strlen(name);
+	const char *p = line;
+
+	while (p && *p) {
+		if (!strncmp(p, name, len) && p[len] == '=')
+			return strtoll(p + len + 1, NULL, 10);
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	return -1;
+}
+
+/* Reads a file, up to the size of the buffer; false when there is none. */
+static __maybe_unused bool file_read(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	while (len < size - 1 && (n = read(fd, buf + len, size - 1 - len)) > 0)
+		len += n;
+	close(fd);
+	buf[len] = '\0';
+	return true;
+}
+
+static __maybe_unused bool file_write(const char *path, const char *word)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	ok = write(fd, word, strlen(word)) == (ssize_t)strlen(word);
+	close(fd);
+	return ok;
+}
+
+#endif
