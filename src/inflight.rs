@@ -14,17 +14,18 @@
 use crate::errno::eloop;
 use crate::sys::{
     authkey::AuthKeyId,
+    debugfs::Show,
     raw_spin_lock::RawSpinLockBackend,
     task, //
 };
 use kernel::{
-    debugfs::Writer,
-    fmt,
     prelude::*,
     rbtree::{
         RBTree,
         RBTreeNode, //
     },
+    seq_file::SeqFile,
+    seq_print,
     static_lock_class,
     sync::lock::Lock,
     time::{
@@ -101,10 +102,10 @@ impl InFlight {
     }
 }
 
-impl Writer for InFlight {
+impl Show for InFlight {
     /// One line for each request: the requester's process, the agent's, with 0 for the original
     /// upcall, the key under construction, and the age in milliseconds.
-    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn show(&self, out: &SeqFile) {
         let mut from = (0, AuthKeyId::FIRST);
 
         // One at a time, for the lock is held with interrupts off.
@@ -117,16 +118,17 @@ impl Writer for InFlight {
                 })
             };
             let Some(((requester, authkey), state)) = next else {
-                return Ok(());
+                return;
             };
 
-            f.write_fmt(fmt!(
+            seq_print!(
+                out,
                 "requester={} agent={} key={} age_ms={}\n",
                 requester,
                 state.agent.unwrap_or(0),
                 state.target,
                 state.since.elapsed().as_millis(),
-            ))?;
+            );
             from = (requester, authkey.next());
         }
     }

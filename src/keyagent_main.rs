@@ -5,8 +5,8 @@
 //! Reference: `Documentation/security/keys/keyagent.rst`.
 
 use kernel::{
-    debugfs::Scope,
     prelude::*,
+    sync::Arc,
     time::Delta, //
 };
 
@@ -48,12 +48,15 @@ module! {
 
 /// The module.
 ///
-/// The order of the fields is that of the tear-down: first no more requests come, then those
-/// that were served leave nothing behind, and at last the key type goes, which waits for its keys.
+/// The order of the fields is that of the tear-down: first nobody looks at the requests any more,
+/// then no more come, then those that were served leave nothing behind, and at last the key type
+/// goes, which waits for its keys.
 #[pin_data]
 struct KeyAgent {
+    _files: sys::debugfs::Directory<request::Server>,
     #[pin]
-    _detour: sys::detour::Detour<Scope<request::Server>>,
+    _detour: sys::detour::Detour<Arc<request::Server>>,
+    server: Arc<request::Server>,
     _key_type: sys::key_type::Registration<agent::AgentKey>,
 }
 
@@ -62,7 +65,11 @@ impl kernel::InPlaceModule for KeyAgent {
         try_pin_init!(Self {
             // Initialised in this order, which is not that of the fields.
             _key_type: agent::KEY_TYPE.register()?,
-            _detour <- sys::detour::Detour::new(request::Server::new(limits()?), module),
+            server: Arc::pin_init(request::Server::new(limits()?), GFP_KERNEL)?,
+            _detour <- sys::detour::Detour::new(Ok(server.clone()), module),
+            _files: sys::debugfs::Directory::new(c"keyagent", server.clone())
+                .with_file(c"outcomes", request::Server::outcomes)
+                .with_file(c"requests", request::Server::inflight),
         })
     }
 }

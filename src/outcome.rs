@@ -5,10 +5,11 @@
 //! Every request that came to the module has exactly one outcome: how the agent's part in it ended,
 //! or why no agent had one.
 
+use crate::sys::debugfs::Show;
 use kernel::{
-    debugfs::Writer,
-    fmt,
     prelude::*,
+    seq_file::SeqFile,
+    seq_print,
     sync::atomic::{
         Atomic,
         Relaxed, //
@@ -106,13 +107,12 @@ impl Counters {
     }
 }
 
-impl Writer for Counters {
+impl Show for Counters {
     /// One line for each outcome: its name and a number.
-    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn show(&self, out: &SeqFile) {
         for &outcome in Outcome::ALL {
-            f.write_fmt(fmt!("{} {}\n", outcome.name(), self.get(outcome)))?;
+            seq_print!(out, "{} {}\n", outcome.name(), self.get(outcome));
         }
-        Ok(())
     }
 }
 

@@ -57,7 +57,6 @@ use crate::{
 };
 use kernel::{
     cred::Credential,
-    debugfs::Scope,
     ffi::c_int,
     prelude::*,
     sync::{
@@ -84,23 +83,28 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A server with no requests yet, with its directory in debugfs.
-    pub(crate) fn new(limits: Limits) -> impl PinInit<Scope<Self>, Error> {
-        let server = try_pin_init!(Self {
+    /// A server with no requests yet.
+    pub(crate) fn new(limits: Limits) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
             inflight <- InFlight::new(),
             outcomes: Counters::new(),
             revocations: RevocationQueue::new()?,
             limits,
-        });
-
-        Scope::dir(server, c"keyagent", |server, dir| {
-            dir.read_only_file(c"outcomes", &server.outcomes);
-            dir.read_only_file(c"requests", &server.inflight);
         })
+    }
+
+    /// The requests in flight.
+    pub(crate) fn inflight(&self) -> &InFlight {
+        &self.inflight
+    }
+
+    /// How the requests ended.
+    pub(crate) fn outcomes(&self) -> &Counters {
+        &self.outcomes
     }
 }
 
-impl Actor for Scope<Server> {
+impl Actor for Arc<Server> {
     fn is_bypassed(&self, authkey: AuthKeyId) -> bool {
         self.inflight.contains(authkey)
     }

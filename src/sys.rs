@@ -6,6 +6,7 @@
 
 pub(crate) mod authkey;
 pub(crate) mod cred;
+pub(crate) mod debugfs;
 pub(crate) mod detour;
 pub(crate) mod key;
 pub(crate) mod key_type;

@@ -68,6 +68,9 @@ check_offsets! {
     rcu_work {
         work => keyagent_offset_KEYAGENT_OFFSET_RCU_WORK_WORK,
     }
+    seq_file {
+        private => keyagent_offset_KEYAGENT_OFFSET_SEQ_FILE_PRIVATE,
+    }
     wait_bit_queue_entry {
         wq_entry => keyagent_offset_KEYAGENT_OFFSET_WAIT_BIT_WQ_ENTRY,
     }

@@ -7,6 +7,7 @@
 #include <linux/cred.h>
 #include <linux/key-type.h>
 #include <linux/kprobes.h>
+#include <linux/seq_file.h>
 #include <linux/workqueue.h>
 #include <keys/request_key_auth-type.h>
 
@@ -36,6 +37,7 @@ enum keyagent_offset {
 		offsetof(struct cred, process_keyring),
 	KEYAGENT_OFFSET_CRED_USER_NS = offsetof(struct cred, user_ns),
 	KEYAGENT_OFFSET_RCU_WORK_WORK = offsetof(struct rcu_work, work),
+	KEYAGENT_OFFSET_SEQ_FILE_PRIVATE = offsetof(struct seq_file, private),
 	KEYAGENT_OFFSET_WAIT_BIT_WQ_ENTRY =
 		offsetof(struct wait_bit_queue_entry, wq_entry),
 };

@@ -3,6 +3,8 @@
 
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/debugfs.h>
+#include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/proc_fs.h>
@@ -272,4 +274,27 @@ int keyagent_helper_call_actor(unsigned long actor, struct key *authkey,
 			       void *aux)
 {
 	return ((request_key_actor_t)actor)(authkey, aux);
+}
+
+static int keyagent_debugfs_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, debugfs_get_aux(file), inode->i_private);
+}
+
+/* Whoever has a file open keeps the module. */
+static const struct file_operations keyagent_debugfs_fops = {
+	.owner = THIS_MODULE,
+	.open = keyagent_debugfs_open,
+	.read = seq_read,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
+void keyagent_helper_debugfs_create_file(const char *name, struct dentry *dir,
+					 void *data,
+					 int (*show)(struct seq_file *m,
+						     void *v))
+{
+	debugfs_create_file_aux(name, 0400, dir, data, show,
+				&keyagent_debugfs_fops);
 }

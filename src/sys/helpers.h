@@ -61,6 +61,11 @@ void keyagent_helper_regs_redirect(struct pt_regs *regs, unsigned long target);
 int keyagent_helper_call_actor(unsigned long actor, struct key *authkey,
 			       void *aux);
 
+void keyagent_helper_debugfs_create_file(const char *name, struct dentry *dir,
+					 void *data,
+					 int (*show)(struct seq_file *m,
+						     void *v));
+
 void keyagent_helper_trace_request_start(const char *type, s32 key);
 void keyagent_helper_trace_handover(s32 key, pid_t agent, int sig);
 void keyagent_helper_trace_request_end(const char *type, s32 key, pid_t agent,

@@ -362,6 +362,23 @@ TEST_F(outcome, requests_in_flight)
 	EXPECT_STREQ("", buf);
 }
 
+/* Whoever looks keeps the module: the file's operations are part of it. */
+TEST_F(outcome, open_file_keeps_the_module)
+{
+	char byte;
+	int fd;
+
+	module_required(_metadata);
+	fd = open(DEBUGFS "outcomes", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-1, module_unload());
+	EXPECT_EQ(EWOULDBLOCK, errno);
+	EXPECT_EQ(1, read(fd, &byte, 1));
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, module_reload(""));
+	EXPECT_EQ(0, access(DEBUGFS "outcomes", F_OK));
+}
+
 TEST_F(outcome, tracepoints)
 {
 	struct requester_opts o = { .desc = self->desc, .callout = CALLOUT };
