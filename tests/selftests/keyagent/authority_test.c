@@ -187,6 +187,37 @@ TEST_F(authority, unlinked_before_assuming)
 	expect_passed_on(_metadata, &self->r, self->desc, now_ms());
 }
 
+/* Links the authority that the caller has where the requester finds it. */
+static long do_hand_on(struct agent *a __maybe_unused,
+		       const void *arg __maybe_unused)
+{
+	return neg_errno(keyctl_link(KEY_SPEC_REQKEY_AUTH_KEY,
+				     KEY_SPEC_REQUESTOR_KEYRING));
+}
+
+/*
+ * Who has the authority may give it to another process, which then answers as the
+ * agent would. It ends with the request for both, whatever links are left.
+ */
+TEST_F(authority, handed_on)
+{
+	struct agent_arg nothing = { 0 };
+
+	hold_with_authority(_metadata, self);
+	EXPECT_EQ(-1, keyctl_assume_authority(self->arg.key));
+	EXPECT_EQ(ENOKEY, errno);
+	ASSERT_EQ(0, agent_call(_metadata, &self->agent, do_hand_on, NULL, 0));
+	ASSERT_EQ(self->authkey, keyctl_assume_authority(self->arg.key));
+	EXPECT_EQ(0, keyctl_instantiate(self->arg.key, "agent", 5, 0));
+	EXPECT_EQ(-1, keyctl_assume_authority(self->arg.key));
+	EXPECT_TRUE(wait_until(settle(_metadata, &self->agent, &self->arg) ==
+			       -EKEYREVOKED));
+	expect_revoked(_metadata, self->authkey);
+	EXPECT_EQ(0, agent_call(_metadata, &self->agent, agent_do_assume,
+				&nothing, sizeof(nothing)));
+	expect_answered(_metadata, self);
+}
+
 TEST_F(authority, settles_twice)
 {
 	struct agent_arg reject = { 0 };

@@ -281,6 +281,67 @@ TEST_F(fallback, full_signal_queue_then_room)
 	expect_settled(_metadata, &self->a);
 }
 
+/* No signal may be pending at all: the same, until more may. */
+static long no_queue(struct agent *a)
+{
+	const struct rlimit none = { 0, 1 };
+	long ret = user_with_ptrace(a);
+
+	if (ret < 0)
+		return ret;
+	return neg_errno(setrlimit(RLIMIT_SIGPENDING, &none));
+}
+
+static long allow_one(struct agent *a, const void *arg)
+{
+	const struct rlimit one = { 1, 1 };
+
+	(void)a;
+	(void)arg;
+	return neg_errno(setrlimit(RLIMIT_SIGPENDING, &one));
+}
+
+TEST_F(fallback, no_signal_queue_then_one)
+{
+	const struct agent_opts opts = { .prepare = no_queue };
+	const struct requester_opts req = { .desc = unique("none") };
+	struct requester_result res;
+	struct requester r;
+	struct pollfd fd;
+	int i;
+
+	agent_start(_metadata, &self->a, &opts);
+	requester_start(_metadata, &r, &req);
+	fd = (struct pollfd){ .fd = r.fd, .events = POLLIN };
+	EXPECT_EQ(0, poll(&fd, 1, 500));
+	EXPECT_EQ(0, agent_asked(&self->a));
+	EXPECT_EQ(0, agent_call(_metadata, &self->a, allow_one, NULL, 0));
+	res = requester_finish(&r);
+	EXPECT_LT(0, res.key);
+	EXPECT_STREQ("agent", payload_of(res.key));
+	/* One at a time is enough for one request after another. */
+	for (i = 0; i < 3; i++)
+		EXPECT_LT(0, sys_request_key("user", unique("one"), "x", 0));
+	EXPECT_EQ(4, agent_asked(&self->a));
+	EXPECT_EQ(0, upcall_count(req.desc, NULL));
+	expect_settled(_metadata, &self->a);
+}
+
+TEST_F(fallback, no_signal_queue)
+{
+	const struct agent_opts opts = { .prepare = no_queue };
+	const struct requester_opts req = { .desc = unique("none") };
+	struct requester_result res;
+
+	agent_start(_metadata, &self->a, &opts);
+	res = request_in_child(_metadata, &req);
+	EXPECT_EQ(-1, res.key);
+	EXPECT_EQ(ETIMEDOUT, res.error);
+	EXPECT_EQ(0, agent_asked(&self->a));
+	EXPECT_EQ(0, upcall_count(req.desc, NULL));
+	expect_settled(_metadata, &self->a);
+}
+
 /* If there never is, the request ends with its time. */
 TEST_F(fallback, full_signal_queue)
 {

@@ -11,6 +11,7 @@
 #include "lifetime.h"
 
 #include <linux/sched.h>
+#include <sys/ptrace.h>
 
 FIXTURE(lifetime)
 {
@@ -101,6 +102,33 @@ TEST_F(lifetime, exits_holding)
 	ASSERT_EQ(0, wait_dead(self->agent.pid));
 	since = now_ms();
 	expect_passed_on(_metadata, &r, desc, since);
+}
+
+/*
+ * An agent that does nothing but die, before, while and after it is asked: the
+ * request always goes to /sbin/request-key, and soon.
+ */
+TEST_F(lifetime, killed_at_any_moment)
+{
+	struct agent_opts opts = { .plan.action = AGENT_HOLD };
+	struct requester_opts o = { 0 };
+	int asked = 0, i, spin;
+	struct requester r;
+	uint64_t since;
+
+	for (i = 0; i < 40; i++) {
+		agent_start(_metadata, &self->agent, &opts);
+		o.desc = unique("moment");
+		requester_start(_metadata, &r, &o);
+		for (spin = i * 25; spin > 0; spin--)
+			sched_yield();
+		ASSERT_EQ(0, kill(self->agent.pid, SIGKILL));
+		since = now_ms();
+		expect_passed_on(_metadata, &r, o.desc, since);
+		asked += agent_asked(&self->agent);
+		agent_stop(&self->agent);
+	}
+	TH_LOG("%d of %d agents lived to see the signal", asked, i);
 }
 
 /* The negative key does not outlive negative_ttl, one second by default. */
@@ -259,10 +287,56 @@ TEST_F(lifetime, stopped_agent_answers_later)
 	EXPECT_STREQ("agent", answer(&res));
 }
 
-/* A process that has the number of a dead agent is not that agent. */
-TEST_F(lifetime, recycled_pid)
+/* A traced agent that its tracer has stopped is not dead either ... */
+static void trace_and_stop(struct __test_metadata *const _metadata, pid_t pid)
 {
-	pid_t pid, set_tid[1];
+	int status;
+
+	ASSERT_EQ(0, ptrace(PTRACE_SEIZE, pid, 0, 0));
+	ASSERT_EQ(0, ptrace(PTRACE_INTERRUPT, pid, 0, 0));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFSTOPPED(status));
+}
+
+TEST_F(lifetime, traced_agent_answers_later)
+{
+	struct requester_opts o = { .desc = unique("traced") };
+	struct requester_result res;
+	struct requester r;
+
+	agent_start(_metadata, &self->agent, NULL);
+	trace_and_stop(_metadata, self->agent.pid);
+	requester_start(_metadata, &r, &o);
+	ASSERT_TRUE(wait_until(signal_pending(self->agent.pid, AGENT_SIGNAL)));
+	ASSERT_TRUE(wait_until(in_request_key(r.pid)));
+	ASSERT_EQ(0, ptrace(PTRACE_DETACH, self->agent.pid, 0, 0));
+	res = requester_finish(&r);
+	EXPECT_STREQ("agent", answer(&res));
+	expect_settled(_metadata, &self->agent);
+}
+
+/* ... and one that dies is, even if its tracer keeps what is left of it. */
+TEST_F(lifetime, traced_agent_killed)
+{
+	struct requester_opts o = { .desc = unique("traced") };
+	struct requester r;
+	uint64_t since;
+
+	agent_start(_metadata, &self->agent, NULL);
+	trace_and_stop(_metadata, self->agent.pid);
+	requester_start(_metadata, &r, &o);
+	ASSERT_TRUE(wait_until(signal_pending(self->agent.pid, AGENT_SIGNAL)));
+	ASSERT_EQ(0, kill(self->agent.pid, SIGKILL));
+	ASSERT_TRUE(wait_until(proc_state(self->agent.pid) == 'Z'));
+	since = now_ms();
+	expect_passed_on(_metadata, &r, o.desc, since);
+	EXPECT_EQ('Z', proc_state(self->agent.pid));
+}
+
+/* A process with the number of the agent, after that was reaped. */
+static pid_t start_with_pid(struct __test_metadata *const _metadata, pid_t pid)
+{
+	pid_t set_tid[1] = { pid };
 	struct clone_args args = {
 		.exit_signal = SIGCHLD,
 		.set_tid = (uintptr_t)set_tid,
@@ -270,16 +344,9 @@ TEST_F(lifetime, recycled_pid)
 	};
 	sigset_t set;
 
-	agent_start(_metadata, &self->agent, NULL);
-	pid = self->agent.pid;
-	ASSERT_EQ(0, kill(pid, SIGKILL));
-	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
-	self->agent.pid = 0;
-
 	sigemptyset(&set);
 	sigaddset(&set, AGENT_SIGNAL);
 	ASSERT_EQ(0, sigprocmask(SIG_BLOCK, &set, NULL));
-	set_tid[0] = pid;
 	pid = syscall(__NR_clone3, &args, sizeof(args));
 	ASSERT_LE(0, pid) {
 		TH_LOG("clone3: %s", strerror(errno));
@@ -290,11 +357,54 @@ TEST_F(lifetime, recycled_pid)
 			pause();
 	}
 	ASSERT_EQ(set_tid[0], pid);
-	expect_upcall(_metadata, &self->agent);
+	return pid;
+}
+
+static pid_t replace(struct __test_metadata *const _metadata, struct agent *a)
+{
+	pid_t pid = a->pid;
+
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	a->pid = 0;
+	return start_with_pid(_metadata, pid);
+}
+
+static void expect_not_taken_for_agent(struct __test_metadata *const _metadata,
+				       pid_t pid)
+{
 	EXPECT_FALSE(signal_pending(pid, AGENT_SIGNAL));
 	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
+}
+
+/* A process that has the number of a dead agent is not that agent. */
+TEST_F(lifetime, recycled_pid)
+{
+	pid_t pid;
+
+	agent_start(_metadata, &self->agent, NULL);
+	pid = replace(_metadata, &self->agent);
+	expect_upcall(_metadata, &self->agent);
+	expect_not_taken_for_agent(_metadata, pid);
+}
+
+/* Nor does a request wait for it that the agent has left. */
+TEST_F(lifetime, recycled_pid_holding)
+{
+	struct agent_opts opts = { .plan.action = AGENT_HOLD };
+	const char *desc = unique("held");
+	struct requester r;
+	uint64_t since;
+	pid_t pid;
+
+	agent_start(_metadata, &self->agent, &opts);
+	request_held(_metadata, &self->agent, &r, desc);
+	since = now_ms();
+	pid = replace(_metadata, &self->agent);
+	expect_passed_on(_metadata, &r, desc, since);
+	expect_not_taken_for_agent(_metadata, pid);
 }
 
 KEYAGENT_HARNESS_MAIN
