@@ -9,6 +9,8 @@ endif
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KERNEL ?= plain
+SECONDS ?= 3600
+SEED ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 
@@ -32,6 +34,9 @@ install-headers:
 demo vm check:
 	@scripts/$@ '$(KERNEL)'
 
+stress:
+	@scripts/stress '$(KERNEL)' '$(SECONDS)' '$(SEED)'
+
 check-runner:
 	@tests/vm/selftest
 
@@ -50,6 +55,9 @@ help:
 	@echo
 	@echo '  make demo             show what an agent does, with explanations'
 	@echo '  make check            run the test suite'
+	@echo '  make stress           disturb agents and requesters at random'
+	@echo '       SECONDS=N        for so long (default: $(SECONDS))'
+	@echo '       SEED=N           with the choices of the run that printed it'
 	@echo '  make vm               open a shell, with the module loaded'
 	@echo '  make check-runner     test the virtual machine runner itself'
 	@echo '       KERNEL=debug     with KASAN, lockdep, kmemleak and other checkers'
@@ -71,4 +79,5 @@ help:
 	@echo '  make lint             check style, warnings and licences'
 	@echo '  make clean            remove build'
 
-.PHONY: all install install-headers demo vm check check-runner samples lint clean help
+.PHONY: all install install-headers demo vm check stress check-runner samples lint clean \
+	help

@@ -107,6 +107,20 @@ static __maybe_unused bool proc_keys_line(key_serial_t key, const char *part,
 	return found;
 }
 
+/* How many keys there are that we may view. */
+static __maybe_unused int proc_keys_count(void)
+{
+	FILE *f = fopen("/proc/keys", "re");
+	char line[1024];
+	int n = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		n++;
+	if (f)
+		fclose(f);
+	return n;
+}
+
 /*
  * Waits for a state that comes by itself, such as the end of a grace period. Not
  * for anything that could tell us.
