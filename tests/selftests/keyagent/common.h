@@ -121,6 +121,20 @@ static __maybe_unused int proc_keys_count(void)
 	return n;
 }
 
+/* Writes a word into a file of the kernel; 0, or -1 and errno. */
+static __maybe_unused int write_word(const char *path, int flags,
+				     const char *word)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | flags);
+	ssize_t len = -1;
+
+	if (fd >= 0) {
+		len = write(fd, word, strlen(word));
+		close(fd);
+	}
+	return len == (ssize_t)strlen(word) ? 0 : -1;
+}
+
 /*
  * Waits for a state that comes by itself, such as the end of a grace period. Not
  * for anything that could tell us.

@@ -14,17 +14,9 @@
 #define KPROBES_ENABLED	"/sys/kernel/debug/kprobes/enabled"
 #define DETOURED	"call_sbin_request_key"
 
-/* Writes a word into a file of the kernel; 0, or -1 and errno. */
 static int put(const char *path, const char *word)
 {
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	ssize_t len = -1;
-
-	if (fd >= 0) {
-		len = write(fd, word, strlen(word));
-		close(fd);
-	}
-	return len == (ssize_t)strlen(word) ? 0 : -1;
+	return write_word(path, O_TRUNC, word);
 }
 
 static int number_from(const char *name, int dfl)

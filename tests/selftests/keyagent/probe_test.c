@@ -14,14 +14,7 @@
 
 static int put(const char *path, const char *word)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	ssize_t len = -1;
-
-	if (fd >= 0) {
-		len = write(fd, word, strlen(word));
-		close(fd);
-	}
-	return len == (ssize_t)strlen(word) ? 0 : -1;
+	return write_word(path, O_APPEND, word);
 }
 
 static int tracer_add(void)

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that cannot be had: each allocation that a request makes fails once,
+ * and so does each that adding an agent's key makes. It ends in an answer, in
+ * the upcall or in an error that says so, and nothing is left behind.
+ *
+ * Needs a kernel that can fail allocations on purpose: CONFIG_FAILSLAB.
+ */
+
+#define _GNU_SOURCE
+#include "lifetime.h"
+
+#define FAILSLAB	"/sys/kernel/debug/failslab/"
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+/* No system call here makes more allocations. */
+#define MANY		1000
+
+#define DATA FIXTURE_DATA(failslab)
+
+FIXTURE(failslab)
+{
+	struct agent agent;
+	int fail_nth;
+	int keys;
+	unsigned int agent_answers, upcalls, nomem, nokey;
+};
+
+FIXTURE_SETUP(failslab)
+{
+	test_session(_metadata);
+	self->fail_nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	if (self->fail_nth < 0)
+		SKIP(return, "there is no " FAIL_NTH);
+	/* Those that may sleep, too, and without a word in the kernel log. */
+	if (write_word(FAILSLAB "ignore-gfp-wait", 0, "N") ||
+	    write_word(FAILSLAB "verbose", 0, "0"))
+		SKIP(return, "there is no " FAILSLAB);
+	/* What the first of all requests makes stays. */
+	expect_answer(_metadata, unique("first"), "upcall");
+}
+
+FIXTURE_TEARDOWN(failslab)
+{
+	agent_stop(&self->agent);
+	write_word(FAILSLAB "ignore-gfp-wait", 0, "Y");
+	write_word(FAILSLAB "verbose", 0, "2");
+}
+
+/* The n-th allocation of this thread from now on fails; 0: none does. */
+static void fail_nth(struct __test_metadata *const _metadata, DATA *self,
+		     int n)
+{
+	char buf[16];
+	int len = snprintf(buf, sizeof(buf), "%d", n);
+
+	ASSERT_EQ(len, pwrite(self->fail_nth, buf, len, 0));
+}
+
+/* Whether it came to that; ends the waiting for it. */
+static bool has_failed(struct __test_metadata *const _metadata, DATA *self)
+{
+	char buf[16] = "";
+
+	ASSERT_LT(0, pread(self->fail_nth, buf, sizeof(buf) - 1, 0));
+	fail_nth(_metadata, self, 0);
+	return !atoi(buf);
+}
+
+/* A request whose n-th allocation fails; false when it does not make so many. */
+static bool request(struct __test_metadata *const _metadata, DATA *self, int n)
+{
+	const char *desc = unique("failslab"), *payload;
+	key_serial_t key;
+	bool failed;
+	int error;
+
+	fail_nth(_metadata, self, n);
+	key = sys_request_key("user", desc, "x", KEY_SPEC_SESSION_KEYRING);
+	error = errno;
+	failed = has_failed(_metadata, self);
+	if (key > 0) {
+		payload = payload_of(key);
+		if (!strcmp(payload, "upcall"))
+			self->upcalls++;
+		else if (!strcmp(payload, "agent"))
+			self->agent_answers++;
+		else
+			EXPECT_STREQ("agent", payload);
+		EXPECT_EQ(0, keyctl_unlink(key, KEY_SPEC_SESSION_KEYRING));
+	} else if (error == ENOMEM) {
+		self->nomem++;
+	} else if (error == ENOKEY) {
+		self->nokey++;
+	} else {
+		EXPECT_EQ(EDQUOT, error);
+	}
+	if (_metadata->exit_code == KSFT_FAIL)
+		TH_LOG("allocation %d: key %d, %s", n, key, strerror(error));
+	return failed;
+}
+
+/* Requests until one makes fewer allocations; none leaves anything. */
+static void request_all(struct __test_metadata *const _metadata, DATA *self,
+			const char *next)
+{
+	struct agent *a = &self->agent;
+	int n;
+
+	ASSERT_TRUE(authkeys_gone());
+	self->keys = proc_keys_count();
+	for (n = 1; n < MANY && request(_metadata, self, n); n++) {
+		if (a->pid)
+			EXPECT_EQ(1, agent_call(_metadata, a,
+						agent_do_count_links, NULL, 0));
+		EXPECT_TRUE(authkeys_gone());
+		expect_answer(_metadata, unique("next"), next);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code) {
+			TH_LOG("it was allocation %d", n);
+		}
+	}
+	EXPECT_GT(MANY, n);
+	TH_LOG("%d allocations: %u agent, %u upcall, %u ENOMEM, %u ENOKEY",
+	       n - 1, self->agent_answers, self->upcalls, self->nomem,
+	       self->nokey);
+	/* The agent's key lives in its process keyring. */
+	ASSERT_EQ(0, keyctl_clear(KEY_SPEC_SESSION_KEYRING));
+	EXPECT_TRUE(wait_until(proc_keys_count() <= self->keys)) {
+		TH_LOG("%d keys, then %d", self->keys, proc_keys_count());
+	}
+}
+
+/* Where the signal cannot be queued, it is sent later. */
+TEST_F_TIMEOUT(failslab, answered, 120)
+{
+	agent_start(_metadata, &self->agent, NULL);
+	request_all(_metadata, self, "agent");
+	/* The first failures come before the agent, others when it is asked. */
+	EXPECT_LT(0u, self->nomem);
+	EXPECT_LT(0u, self->upcalls);
+	EXPECT_LT(1u, self->agent_answers);
+}
+
+/* A request that takes the way through the module without an agent. */
+TEST_F_TIMEOUT(failslab, upcall, 120)
+{
+	request_all(_metadata, self, "upcall");
+	EXPECT_LT(0u, self->nomem);
+	EXPECT_LT(0u, self->upcalls);
+	EXPECT_EQ(0u, self->agent_answers);
+}
+
+TEST_F_TIMEOUT(failslab, add_key, 120)
+{
+	const uint16_t sig = AGENT_SIGNAL;
+	bool failed = true;
+	key_serial_t key;
+	char line[1024];
+	int n;
+
+	ASSERT_LT(0, keyctl_get_keyring_id(KEY_SPEC_PROCESS_KEYRING, 1));
+	ASSERT_EQ(0, keyctl_clear(KEY_SPEC_SESSION_KEYRING));
+	ASSERT_TRUE(authkeys_gone());
+	ASSERT_TRUE(wait_until(!proc_keys_line(0, " first:", NULL, 0)));
+	self->keys = proc_keys_count();
+	for (n = 1; n < MANY && failed; n++) {
+		fail_nth(_metadata, self, n);
+		key = sys_add_key("keyagent", "user", &sig, sizeof(sig),
+				  KEY_SPEC_SESSION_KEYRING);
+		if (key < 0)
+			EXPECT_TRUE(errno == ENOMEM || errno == EDQUOT) {
+				TH_LOG("allocation %d: %s", n, strerror(errno));
+			}
+		failed = has_failed(_metadata, self);
+		ASSERT_EQ(key > 0, links_in(KEY_SPEC_SESSION_KEYRING));
+		self->nomem += key < 0;
+		/* The next one is there, and displaces this one. */
+		key = sys_add_key("keyagent", "user", &sig, sizeof(sig),
+				  KEY_SPEC_SESSION_KEYRING);
+		ASSERT_LT(0, key);
+		ASSERT_TRUE(proc_keys_line(key, NULL, line, sizeof(line)));
+		EXPECT_NE(NULL, strstr(line, " sig 40"));
+		ASSERT_EQ(0, keyctl_clear(KEY_SPEC_SESSION_KEYRING));
+	}
+	TH_LOG("%d allocations: %u failures", n - 2, self->nomem);
+	EXPECT_GT(MANY, n);
+	/* At least the key, its description and the payload. */
+	EXPECT_LE(3u, self->nomem);
+	EXPECT_TRUE(wait_until(proc_keys_count() <= self->keys)) {
+		TH_LOG("%d keys, then %d", self->keys, proc_keys_count());
+	}
+}
+
+KEYAGENT_HARNESS_MAIN
