@@ -5,7 +5,7 @@
 
 #include <sys/resource.h>
 
-#include "stress.h"
+#include "stress_requester.h"
 
 #define AGENTS		6
 #define ERRANDS		8	/* processes of requesters at a time */
