@@ -37,9 +37,6 @@ use kernel::{
 /// The longest name of a key type that an agent can answer for, without the NUL.
 const MAX_TYPE_NAME: usize = 31;
 
-/// The command that gives a request back, as in `include/uapi/linux/keyagent.h`.
-const KEYAGENT_DECLINE: u32 = 1;
-
 /// The key type.
 pub(crate) static KEY_TYPE: StaticKeyType<AgentKey> = StaticKeyType::new();
 
@@ -56,20 +53,6 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// The calling thread as an agent.
-    fn current(signal: RtSignal) -> Result<Arc<Self>> {
-        Ok(Arc::new(
-            Self {
-                pid: ThreadPid::current()?,
-                exec_id: ExecId::current(),
-                signal,
-                asked: Arc::pin_init(AskedTable::new(), GFP_KERNEL)?,
-                outcomes: Counters::new(),
-            },
-            GFP_KERNEL,
-        )?)
-    }
-
     /// The agent's thread, unless it is gone or runs another program.
     pub(crate) fn thread(&self) -> Option<Thread> {
         self.pid.thread().filter(|thread| self.is_alive(thread))
@@ -78,12 +61,6 @@ impl Agent {
     /// Whether `thread`, which was the agent's, still is.
     pub(crate) fn is_alive(&self, thread: &Thread) -> bool {
         !thread.is_exiting() && thread.exec_id() == self.exec_id
-    }
-
-    /// Whether the caller is one of the threads of the agent's process.
-    fn is_current_process(&self) -> bool {
-        self.thread()
-            .is_some_and(|thread| thread.is_of_current_process())
     }
 
     /// The signal that tells the agent of a request.
@@ -102,66 +79,35 @@ impl Agent {
     }
 }
 
-/// What is written into an agent key.
-pub(crate) enum Input {
-    /// The caller is an agent.
-    Register(Arc<Agent>),
-    /// The caller gives back the request for the key with this serial.
-    Decline(i32),
-}
-
-/// The same in bytes.
-enum Command {
-    Register(RtSignal),
-    Decline(i32),
-}
-
 impl KeyType for AgentKey {
     const NAME: &'static CStr = c"keyagent";
     const REQUEST_ERROR: Error = EPERM;
 
-    type Input = Input;
     type Payload = Agent;
 
     fn vet_description(description: &CStr) -> Result {
         check_description(description.to_bytes())
     }
 
-    fn preparse(data: &[u8]) -> Result<KBox<Input>> {
-        let input = match parse(data)? {
-            // The authorisation keys are linked there. It is not made here: that would replace the
-            // credentials that the key service is using.
-            Command::Register(_) if !cred::current_has_process_keyring() => return Err(enokey()),
-            Command::Register(signal) => Input::Register(Agent::current(signal)?),
-            Command::Decline(serial) => Input::Decline(serial),
-        };
-        Ok(KBox::new(input, GFP_KERNEL)?)
-    }
+    fn preparse(data: &[u8]) -> Result<Arc<Agent>> {
+        let signal = parse_payload(data)?;
 
-    fn instantiate(input: Input) -> Result<Arc<Agent>> {
-        match input {
-            Input::Register(agent) => Ok(agent),
-            Input::Decline(_) => Err(EINVAL),
+        // The authorisation keys are linked there. It is not made here: that would replace the
+        // credentials that the key service is using.
+        if !cred::current_has_process_keyring() {
+            return Err(enokey());
         }
-    }
 
-    /// Whoever may write to the key, which those may who possess it, can register itself with it
-    /// when its agent is gone, but not take it away from a live one.
-    fn update(agent: Option<&Agent>, input: Input) -> Result<Option<Arc<Agent>>> {
-        match (input, agent) {
-            (Input::Register(new), Some(old)) if old.thread().is_none() => Ok(Some(new)),
-            (Input::Register(new), Some(old)) if old.is_current_process() => Ok(Some(new)),
-            (Input::Register(_), Some(_)) => Err(EBUSY),
-            (Input::Register(new), None) => Ok(Some(new)),
-            (Input::Decline(serial), Some(agent)) if agent.is_current_process() => {
-                if agent.asked.decline(serial) {
-                    Ok(None)
-                } else {
-                    Err(enokey())
-                }
-            }
-            (Input::Decline(_), _) => Err(EPERM),
-        }
+        Ok(Arc::new(
+            Agent {
+                pid: ThreadPid::current()?,
+                exec_id: ExecId::current(),
+                signal,
+                asked: Arc::pin_init(AskedTable::new(), GFP_KERNEL)?,
+                outcomes: Counters::new(),
+            },
+            GFP_KERNEL,
+        )?)
     }
 
     /// One line of words and numbers, in pairs with an equals sign, with blanks between them.
@@ -183,7 +129,7 @@ impl KeyType for AgentKey {
             outcomes.get(Outcome::Rejected),
             outcomes.get(Outcome::TimedOut),
             outcomes.get(Outcome::Died) + outcomes.get(Outcome::DiedUntaken),
-            outcomes.get(Outcome::Declined) + outcomes.get(Outcome::DeclinedHeld),
+            outcomes.get(Outcome::Declined),
             outcomes.get(Outcome::Denied),
             load.count,
             load.oldest_ms,
@@ -215,24 +161,13 @@ fn check_description(description: &[u8]) -> Result {
     Ok(())
 }
 
-/// Reads a payload: a registration or a `struct keyagent_command`.
+/// Reads the signal from the payload.
 ///
-/// The number of the signal is in the first two bytes. Two more may follow, for published agents
-/// pass a 16-bit variable with the size of an `unsigned int`: what is in them is undefined.
-fn parse(data: &[u8]) -> Result<Command> {
+/// The number is in the first two bytes. Two more may follow, for published agents pass a 16-bit
+/// variable with the size of an `unsigned int`: what is in them is undefined.
+fn parse_payload(data: &[u8]) -> Result<RtSignal> {
     match *data {
-        [a, b] | [a, b, _, _] => Ok(Command::Register(RtSignal::new(u16::from_ne_bytes([
-            a, b,
-        ]))?)),
-        [a, b, c, d, e, f, g, h] => {
-            let serial = i32::from_ne_bytes([e, f, g, h]);
-
-            if u32::from_ne_bytes([a, b, c, d]) == KEYAGENT_DECLINE && serial > 0 {
-                Ok(Command::Decline(serial))
-            } else {
-                Err(EINVAL)
-            }
-        }
+        [a, b] | [a, b, _, _] => RtSignal::new(u16::from_ne_bytes([a, b])),
         _ => Err(EINVAL),
     }
 }
@@ -241,59 +176,35 @@ fn parse(data: &[u8]) -> Result<Command> {
 mod tests {
     use super::*;
 
-    fn signal_of(data: &[u8]) -> Option<u16> {
-        match parse(data) {
-            Ok(Command::Register(signal)) => Some(signal.number()),
-            _ => None,
-        }
-    }
-
-    fn declined_by(command: u32, serial: i32) -> Option<i32> {
-        let [a, b, c, d] = command.to_ne_bytes();
-        let [e, f, g, h] = serial.to_ne_bytes();
-
-        match parse(&[a, b, c, d, e, f, g, h]) {
-            Ok(Command::Decline(serial)) => Some(serial),
-            _ => None,
-        }
+    fn parse(data: &[u8]) -> Option<u16> {
+        parse_payload(data).ok().map(RtSignal::number)
     }
 
     #[test]
     fn payloads_of_two_and_four_bytes_are_read() {
-        assert_eq!(signal_of(&34u16.to_ne_bytes()), Some(34));
+        assert_eq!(parse(&34u16.to_ne_bytes()), Some(34));
         let [a, b] = 34u16.to_ne_bytes();
-        assert_eq!(signal_of(&[a, b, 0, 0]), Some(34));
-        assert_eq!(signal_of(&[a, b, 0xff, 0xa5]), Some(34));
+        assert_eq!(parse(&[a, b, 0, 0]), Some(34));
+        assert_eq!(parse(&[a, b, 0xff, 0xa5]), Some(34));
     }
 
     #[test]
     fn other_lengths_are_refused() {
         let [a, b] = 34u16.to_ne_bytes();
-        assert_eq!(signal_of(&[]), None);
-        assert_eq!(signal_of(&[a]), None);
-        assert_eq!(signal_of(&[a, b, 0]), None);
-        assert_eq!(signal_of(&[a, b, 0, 0, 0]), None);
+        assert_eq!(parse(&[]), None);
+        assert_eq!(parse(&[a]), None);
+        assert_eq!(parse(&[a, b, 0]), None);
+        assert_eq!(parse(&[a, b, 0, 0, 0]), None);
     }
 
     #[test]
     fn only_real_time_signals_are_taken() {
         for number in [0u16, 1, 9, 31, 65, 255, u16::MAX] {
-            assert_eq!(signal_of(&number.to_ne_bytes()), None);
+            assert_eq!(parse(&number.to_ne_bytes()), None);
         }
         for number in [32u16, 33, 64] {
-            assert_eq!(signal_of(&number.to_ne_bytes()), Some(number));
+            assert_eq!(parse(&number.to_ne_bytes()), Some(number));
         }
-    }
-
-    #[test]
-    fn commands_of_eight_bytes_are_read() {
-        assert_eq!(declined_by(KEYAGENT_DECLINE, 1), Some(1));
-        assert_eq!(declined_by(KEYAGENT_DECLINE, i32::MAX), Some(i32::MAX));
-        assert_eq!(declined_by(KEYAGENT_DECLINE, 0), None);
-        assert_eq!(declined_by(KEYAGENT_DECLINE, -2), None);
-        assert_eq!(declined_by(0, 1), None);
-        assert_eq!(declined_by(KEYAGENT_DECLINE + 1, 1), None);
-        assert_eq!(signal_of(&[34, 0, 0, 0, 1, 0, 0, 0]), None);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 //! Waiting for an agent's answer.
 //!
-//! What bounds the wait: the deadline, checked at least once a [`SLICE`]. Who ends it: the key
-//! service wakes the requester when the target key is instantiated or rejected, the agent when it
-//! gives the request back, and a signal does; that the agent is gone is noticed at the end of a
-//! slice.
+//! What bounds the wait: the deadline, checked at the end of each slice of it. Who ends it: the key
+//! service wakes the requester when the target key is instantiated or rejected, and a signal does.
+//! That the agent gave the request back or is gone is noticed at the end of a slice. Slices grow
+//! with the time waited, so that this is noticed soon after the beginning of a request, and a long
+//! wait costs little.
 //!
 //! Afterwards the authorisation key is settled, unless the agent gave the request back or died, and
 //! nobody has the authority: then the caller gets the key back for the original upcall.
@@ -50,8 +51,12 @@ use kernel::{
     }, //
 };
 
-/// How long a requester sleeps before it looks whether its agent is still there, in milliseconds.
-const SLICE: i64 = 250;
+/// How long a requester sleeps before it looks for the first time whether its agent is still there,
+/// in milliseconds. The time doubles.
+const FIRST_SLICE: i64 = 4;
+
+/// The longest such time.
+const LAST_SLICE: i64 = 250;
 
 /// The same while the agent's signal queue has no room, before the signal is tried again.
 const FULL_QUEUE_SLICE: i64 = 20;
@@ -133,13 +138,8 @@ impl Request<'_> {
 
         let (outcome, reason, ttl, error) = match failure {
             Failure::Died => (Outcome::Died, enokey(), limits.negative_ttl, enokey()),
-            Failure::Declined => (
-                Outcome::DeclinedHeld,
-                enokey(),
-                limits.negative_ttl,
-                enokey(),
-            ),
-            Failure::Invalidated => (
+            // One that nobody has any more and that cannot be taken back was answered, or this.
+            Failure::Invalidated | Failure::Declined => (
                 Outcome::Invalidated,
                 enokey(),
                 limits.negative_ttl,
@@ -167,16 +167,17 @@ impl Request<'_> {
     fn wait_for_answer(&mut self, timeout: Delta) -> Result<(), Failure> {
         let killable = self.requester.is_overridden();
         let start = Instant::<Monotonic>::now();
+        let mut slice = FIRST_SLICE;
 
         loop {
             if !self.authkey.target().is_under_construction() {
                 return Ok(());
             }
-            if self.asked.is_declined() {
-                return Err(Failure::Declined);
-            }
             if self.authkey.is_invalidated() {
                 return Err(Failure::Invalidated);
+            }
+            if self.authkey.is_given_up() {
+                return Err(Failure::Declined);
             }
             if !self.agent.is_alive(&self.thread) {
                 return Err(Failure::Died);
@@ -189,17 +190,16 @@ impl Request<'_> {
                 self.is_told = self.tell();
             }
 
-            let slice = if self.is_told {
-                SLICE
+            let now = if self.is_told {
+                slice
             } else {
-                FULL_QUEUE_SLICE
+                slice.min(FULL_QUEUE_SLICE)
             };
-            let jiffies = msecs_to_jiffies(slice.min(left).unsigned_abs() as u32);
-            let slice = wait::for_construction(self.authkey.target(), killable, jiffies, || {
-                self.asked.is_declined()
-            });
-            if let Slice::Interrupted = slice {
-                return Err(Failure::Interrupted);
+            let jiffies = msecs_to_jiffies(now.min(left).unsigned_abs() as u32);
+            match wait::for_construction(self.authkey.target(), killable, jiffies) {
+                Slice::Constructed => {}
+                Slice::Elapsed => slice = (slice * 2).min(LAST_SLICE),
+                Slice::Interrupted => return Err(Failure::Interrupted),
             }
         }
     }

@@ -3,10 +3,10 @@
 //! The requests that one agent was asked to answer and that are not over.
 //!
 //! A request is in the agent's table from before the agent can see the authorisation key until the
-//! requester has stopped waiting. By that table the agent gives a request back.
+//! requester has stopped waiting.
 //!
-//! Lock order: the lock of the table is taken with nothing but the agent key's semaphore held, or
-//! nothing at all; inside it only the scheduler's locks, by waking the requester.
+//! Lock order: inside the lock of the table nothing is taken. It is taken with the agent's
+//! `exec_update_lock` or the agent key's semaphore held.
 
 use kernel::{
     new_spinlock,
@@ -16,34 +16,20 @@ use kernel::{
         RBTreeNode, //
     },
     sync::{
-        aref::ARef,
-        atomic::{
-            Acquire,
-            Atomic,
-            Full, //
-        },
         Arc,
         SpinLock, //
     },
-    task::Task,
     time::{
         Instant,
         Monotonic, //
     }, //
 };
 
-/// The requests by the serial of the key under construction.
+/// When each request came, by the serial of the key under construction.
 #[pin_data]
 pub(crate) struct AskedTable {
     #[pin]
-    requests: SpinLock<RBTree<i32, Arc<Asked>>>,
-}
-
-/// What is to know of one request on both sides.
-struct Asked {
-    requester: ARef<Task>,
-    since: Instant<Monotonic>,
-    is_declined: Atomic<bool>,
+    requests: SpinLock<RBTree<i32, Instant<Monotonic>>>,
 }
 
 /// How busy an agent is.
@@ -62,41 +48,15 @@ impl AskedTable {
         })
     }
 
-    /// Enters the request of the current task for the key `serial`.
+    /// Enters the request for the key `serial`.
     pub(crate) fn enter(self: &Arc<Self>, serial: i32) -> Result<AskedEntry> {
-        let asked = Arc::new(
-            Asked {
-                requester: ARef::from(&**kernel::current!()),
-                since: Instant::now(),
-                is_declined: Atomic::new(false),
-            },
-            GFP_KERNEL,
-        )?;
-        let node = RBTreeNode::new(serial, asked.clone(), GFP_KERNEL)?;
+        let node = RBTreeNode::new(serial, Instant::now(), GFP_KERNEL)?;
 
         self.requests.lock().insert(node);
         Ok(AskedEntry {
             table: self.clone(),
             serial,
-            asked,
         })
-    }
-
-    /// Gives the request for the key `serial` back to its requester, which is woken. Does not
-    /// sleep.
-    ///
-    /// Returns whether there was one that had not been given back before.
-    pub(crate) fn decline(&self, serial: i32) -> bool {
-        let requests = self.requests.lock();
-        let Some(asked) = requests.get(&serial) else {
-            return false;
-        };
-
-        // Ordered before the wake-up, whose other side looks at it once its state is that of a
-        // sleeper.
-        let is_first = !asked.is_declined.xchg(true, Full);
-        asked.requester.wake_up();
-        is_first
     }
 
     /// How busy the agent is.
@@ -107,9 +67,9 @@ impl AskedTable {
             oldest_ms: 0,
         };
 
-        for asked in requests.values() {
+        for since in requests.values() {
             load.count += 1;
-            load.oldest_ms = load.oldest_ms.max(asked.since.elapsed().as_millis());
+            load.oldest_ms = load.oldest_ms.max(since.elapsed().as_millis());
         }
         load
     }
@@ -119,14 +79,6 @@ impl AskedTable {
 pub(crate) struct AskedEntry {
     table: Arc<AskedTable>,
     serial: i32,
-    asked: Arc<Asked>,
-}
-
-impl AskedEntry {
-    /// Whether the agent gave the request back.
-    pub(crate) fn is_declined(&self) -> bool {
-        self.asked.is_declined.load(Acquire)
-    }
 }
 
 impl Drop for AskedEntry {

@@ -45,8 +45,6 @@ outcomes! {
     Rejected => c"rejected",
     /// The agent gave the request back; the original upcall got it.
     Declined => c"declined",
-    /// The agent gave the request back, but somebody had its authority still.
-    DeclinedHeld => c"declined_held",
     /// The agent went when nobody had taken the authority; the original upcall got the request.
     DiedUntaken => c"died_untaken",
     /// The agent went, and may have left the authority with somebody.

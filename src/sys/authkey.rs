@@ -70,6 +70,9 @@ impl AuthKeyId {
 /// actor's caller's, and that of the [`Revocation`].
 const USAGE_OF_ACTOR: u32 = 2;
 
+/// How often the callbacks of RCU are waited for until a key counts as kept by somebody.
+const MAX_BARRIERS: usize = 4;
+
 /// An authorisation key which nobody but its actor knows.
 ///
 /// # Invariants
@@ -225,33 +228,44 @@ impl HandedAuthKey<'_> {
             .is_some_and(|revocation| revocation.key.is_invalidated())
     }
 
-    /// Takes the key back from the agent when it is certain that nobody else has it: neither as a
-    /// link nor as an authority assumed nor at hand in a system call. May sleep for a few grace
+    /// Whether nobody has the key any more: neither as a link, nor as an authority assumed, nor at
+    /// hand in a system call.
+    ///
+    /// That stays so. Who has no reference can get none but for looking at the key, for it is
+    /// linked nowhere: a link's reference is given up a grace period after the link, when whoever
+    /// had come across it under RCU has a reference of its own.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.revocation
+            .as_ref()
+            .is_some_and(|revocation| revocation.key.usage() == USAGE_OF_ACTOR)
+    }
+
+    /// Takes the key back from the agent if nobody has it any more. May sleep for a few grace
     /// periods, which nothing interrupts.
     ///
-    /// A link or a task's credentials that are given up hold the key until a grace period is over:
-    /// all that were, by the time of the call, are waited for. Whoever searches a keyring that the
-    /// link was in has found it by then. And who has no reference can get none but for looking at
-    /// the key, for it is linked nowhere.
+    /// A link that is taken away and the credentials of a task that has ended hold the key for some
+    /// grace periods, the latter because one callback queues another.
     pub(crate) fn take_back(mut self) -> Result<AuthKey, Self> {
+        if let Some(revocation) = &self.revocation {
+            self.ring.unlink(&revocation.key);
+        }
+        for _ in 0..MAX_BARRIERS {
+            if self.is_given_up() {
+                break;
+            }
+            // SAFETY: The context may sleep.
+            unsafe { kbindings::rcu_barrier() };
+        }
+
+        // An answer or an invalidation came before its author gave the key up.
+        if !self.is_given_up() || self.is_invalidated() || !self.target.is_under_construction() {
+            return Err(self);
+        }
         let Some(revocation) = self.revocation.take() else {
             return Err(self);
         };
-        self.ring.unlink(&revocation.key);
 
-        // SAFETY: The context may sleep.
-        unsafe { kbindings::rcu_barrier() };
-
-        if revocation.key.usage() != USAGE_OF_ACTOR
-            || revocation.key.is_invalidated()
-            || !self.target.is_under_construction()
-        {
-            self.revocation = Some(revocation);
-            return Err(self);
-        }
-
-        // INVARIANT: With the references counted, nobody else knows the key, which is not revoked,
-        // for only the actor does that.
+        // INVARIANT: Nobody else knows the key, which is not revoked, for only the actor does that.
         Ok(AuthKey {
             key: revocation.key.clone(),
             target: self.target.clone(),

@@ -71,7 +71,4 @@ check_offsets! {
     seq_file {
         private => keyagent_offset_KEYAGENT_OFFSET_SEQ_FILE_PRIVATE,
     }
-    wait_bit_queue_entry {
-        wq_entry => keyagent_offset_KEYAGENT_OFFSET_WAIT_BIT_WQ_ENTRY,
-    }
 }

@@ -38,6 +38,4 @@ enum keyagent_offset {
 	KEYAGENT_OFFSET_CRED_USER_NS = offsetof(struct cred, user_ns),
 	KEYAGENT_OFFSET_RCU_WORK_WORK = offsetof(struct rcu_work, work),
 	KEYAGENT_OFFSET_SEQ_FILE_PRIVATE = offsetof(struct seq_file, private),
-	KEYAGENT_OFFSET_WAIT_BIT_WQ_ENTRY =
-		offsetof(struct wait_bit_queue_entry, wq_entry),
 };

@@ -10,7 +10,6 @@
 #include <linux/proc_fs.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
-#include <linux/wait.h>
 
 #ifdef CONFIG_X86_KERNEL_IBT
 #include <asm/ibt.h>
@@ -79,7 +78,11 @@ struct key *keyagent_helper_key_ref_to_ptr(key_ref_t ref)
 
 unsigned int keyagent_helper_key_usage(const struct key *key)
 {
-	return refcount_read(&key->usage);
+	unsigned int usage = refcount_read(&key->usage);
+
+	/* What was done by who held a reference is seen when it is gone. */
+	smp_rmb();
+	return usage;
 }
 
 bool keyagent_helper_task_is_exiting(struct task_struct *task)
@@ -211,28 +214,6 @@ void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock,
 void keyagent_helper_raw_spin_assert_held(raw_spinlock_t *lock)
 {
 	lockdep_assert_held(lock);
-}
-
-/* The current task's entry for the queue that the key service wakes. */
-struct wait_queue_head *
-keyagent_helper_init_construction_wait(struct wait_bit_queue_entry *entry,
-				       struct key *key)
-{
-	*entry = (struct wait_bit_queue_entry) {
-		.key = __WAIT_BIT_KEY_INITIALIZER(&key->flags,
-						  KEY_FLAG_USER_CONSTRUCT),
-		.wq_entry = {
-			.private = current,
-			.func = wake_bit_function,
-			.entry = LIST_HEAD_INIT(entry->wq_entry.entry),
-		},
-	};
-	return bit_waitqueue(&key->flags, KEY_FLAG_USER_CONSTRUCT);
-}
-
-bool keyagent_helper_signal_pending_state(unsigned int mode)
-{
-	return signal_pending_state(mode, current);
 }
 
 struct workqueue_struct *keyagent_helper_alloc_workqueue(void)

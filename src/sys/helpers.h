@@ -10,7 +10,6 @@
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
-#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
 const struct cred *keyagent_helper_current_cred(void);
@@ -46,11 +45,6 @@ bool keyagent_helper_raw_spin_trylock(raw_spinlock_t *lock,
 void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock,
 				     unsigned long flags);
 void keyagent_helper_raw_spin_assert_held(raw_spinlock_t *lock);
-
-struct wait_queue_head *
-keyagent_helper_init_construction_wait(struct wait_bit_queue_entry *entry,
-				       struct key *key);
-bool keyagent_helper_signal_pending_state(unsigned int mode);
 
 struct workqueue_struct *keyagent_helper_alloc_workqueue(void);
 void keyagent_helper_init_rcu_work(struct rcu_work *rwork, work_func_t func);

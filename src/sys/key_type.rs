@@ -40,7 +40,6 @@ use kernel::{
     str::CString,
     sync::{
         aref::ARef,
-        rcu,
         Arc,
         ArcBorrow, //
     },
@@ -52,29 +51,15 @@ pub(crate) trait KeyType: Sized + 'static {
     /// The name of the type, by which user space asks for it.
     const NAME: &'static CStr;
 
-    /// What user space can give to a key of the type.
-    type Input: Send;
-
-    /// What an instantiated key holds.
+    /// What an instantiated key holds. It does not change.
     type Payload: Send + Sync;
 
     /// Checks the description of a new key. May sleep.
     fn vet_description(description: &CStr) -> Result;
 
-    /// Reads what the caller of add_key(2) or KEYCTL_UPDATE gave. Runs in the caller's context with
-    /// no lock of the key held, and may sleep.
-    fn preparse(data: &[u8]) -> Result<KBox<Self::Input>>;
-
-    /// The payload of a new key. Runs in the caller's context under key_construction_mutex.
-    fn instantiate(input: Self::Input) -> Result<Arc<Self::Payload>>;
-
-    /// Does what an update asks for; returns what is to replace the payload, if anything. Runs in
-    /// the caller's context with the key's semaphore held. There is no payload when the key is
-    /// negative.
-    fn update(
-        payload: Option<&Self::Payload>,
-        input: Self::Input,
-    ) -> Result<Option<Arc<Self::Payload>>>;
+    /// Makes the payload of a new key from what the caller of add_key(2) gave. Runs in the
+    /// caller's context with no lock of the key held, and may sleep.
+    fn preparse(data: &[u8]) -> Result<Arc<Self::Payload>>;
 
     /// What KEYCTL_READ returns. Runs in the caller's context with the key's semaphore held for
     /// reading, and may sleep.
@@ -108,11 +93,10 @@ impl<T: KeyType> StaticKeyType<T> {
         inner.vet_description = Some(Self::vet_description);
         inner.preparse = Some(Self::preparse);
         inner.free_preparse = Some(Self::free_preparse);
-        inner.instantiate = Some(Self::instantiate);
-        inner.update = Some(Self::update);
-        inner.read = Some(Self::read);
+        inner.instantiate = Some(bindings::generic_key_instantiate);
         inner.destroy = Some(Self::destroy);
         inner.describe = Some(Self::describe);
+        inner.read = Some(Self::read);
         inner.request_key = Some(Self::request_key);
 
         Self {
@@ -152,12 +136,10 @@ impl<T: KeyType> StaticKeyType<T> {
         if !core::ptr::eq(key.key_type().cast(), self.inner.get()) || !key.is_positive() {
             return None;
         }
-        let _guard = rcu::read_lock();
-
-        // SAFETY: It is a positive key of this type: the pointer is that of an `Arc`, and its
-        // reference is given up a grace period after the pointer was replaced, or when there is no
-        // reference on the key, or when the type is unregistered, which by the order of tear-down
-        // happens after the last request.
+        // SAFETY: It is a positive key of this type: the pointer is that of the `Arc` that
+        // `preparse` returned, and only `destroy` gives that up, when there is no reference on the
+        // key, or when the type is unregistered, which by the order of tear-down happens after the
+        // last request.
         unsafe {
             let payload = Self::slot(key.as_ptr()).load(Ordering::Acquire);
             (!payload.is_null()).then(|| Arc::from(ArcBorrow::from_raw(payload)))
@@ -170,8 +152,8 @@ impl<T: KeyType> StaticKeyType<T> {
     ///
     /// `key` must point to a valid key of this type for `'a`.
     unsafe fn slot<'a>(key: *mut kbindings::key) -> &'a AtomicPtr<T::Payload> {
-        // SAFETY: The key is valid, and the functions here, which use whole pointers, are the only
-        // ones to write the word.
+        // SAFETY: The key is valid, and generic_key_instantiate() and the functions here, which
+        // use whole pointers, are the only ones to write the word.
         unsafe {
             let payload = &raw mut (*key).__bindgen_anon_4.payload;
             AtomicPtr::from_ptr((&raw mut (*payload).rcu_data0).cast())
@@ -206,8 +188,8 @@ impl<T: KeyType> StaticKeyType<T> {
         };
 
         from_result(|| {
-            let input = T::preparse(data)?;
-            prep.payload.rcu_data0 = KBox::into_raw(input).cast();
+            let payload = T::preparse(data)?;
+            prep.payload.rcu_data0 = Arc::into_raw(payload).cast_mut().cast();
             Ok(0)
         })
     }
@@ -215,117 +197,15 @@ impl<T: KeyType> StaticKeyType<T> {
     /// # Safety
     ///
     /// Called by the key service after `preparse`, with the same `prep` and in the same context,
-    /// whether that failed or the input was taken.
+    /// whether that failed or the key took the payload away.
     unsafe extern "C" fn free_preparse(prep: *mut bindings::key_preparsed_payload) {
-        // SAFETY: As above.
-        drop(unsafe { Self::take_input(prep) });
-    }
-
-    /// Takes what `preparse` made.
-    ///
-    /// # Safety
-    ///
-    /// `prep` must be exclusively the caller's, after `preparse` was called for it.
-    unsafe fn take_input(prep: *mut bindings::key_preparsed_payload) -> Option<KBox<T::Input>> {
-        // SAFETY: The pointer is null, or `preparse` made it and nobody has taken it.
+        // SAFETY: The payload is null, or `preparse` made it and no key has taken it.
         unsafe {
-            let input = core::mem::replace(&mut (*prep).payload.rcu_data0, null_mut());
-            (!input.is_null()).then(|| KBox::from_raw(input.cast::<T::Input>()))
-        }
-    }
-
-    /// # Safety
-    ///
-    /// Called by the key service in the context of the caller of add_key(2), after `preparse`, with
-    /// key_construction_mutex held; may sleep. The key is new, and `prep` the callee's.
-    unsafe extern "C" fn instantiate(
-        key: *mut kbindings::key,
-        prep: *mut bindings::key_preparsed_payload,
-    ) -> c_int {
-        // SAFETY: As above.
-        let (slot, input) = unsafe { (Self::slot(key), Self::take_input(prep)) };
-
-        from_result(|| {
-            let payload = T::instantiate(KBox::into_inner(input.ok_or(EINVAL)?))?;
-            slot.store(Arc::into_raw(payload).cast_mut(), Ordering::Release);
-            Ok(0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// Called by the key service in the context of the caller of KEYCTL_UPDATE, or of add_key(2)
-    /// when the keyring has such a key, after `preparse`, with the key's semaphore held for
-    /// writing; may sleep. The key was constructed, and `prep` is the callee's.
-    unsafe extern "C" fn update(
-        key: *mut kbindings::key,
-        prep: *mut bindings::key_preparsed_payload,
-    ) -> c_int {
-        // SAFETY: As above. Who holds the semaphore is the only one to replace the payload.
-        let (slot, payload, input) = unsafe {
-            let slot = Self::slot(key);
-            (
-                slot,
-                slot.load(Ordering::Acquire).as_ref(),
-                Self::take_input(prep),
-            )
-        };
-
-        from_result(|| {
-            let input = KBox::into_inner(input.ok_or(EINVAL)?);
-            if let Some(new) = T::update(payload, input)? {
-                let old = slot.swap(Arc::into_raw(new).cast_mut(), Ordering::AcqRel);
-                // SAFETY: The pointer was taken out of the key just now; may sleep.
-                unsafe { Self::release(old) };
-            }
-            Ok(0)
-        })
-    }
-
-    /// Gives up the reference that was a key's, once nobody can be about to take another by it.
-    ///
-    /// # Safety
-    ///
-    /// `payload` must be null or the pointer that was taken out of a key of this type. May sleep.
-    unsafe fn release(payload: *mut T::Payload) {
-        if payload.is_null() {
-            return;
-        }
-        // SAFETY: The context may sleep, and the pointer came from `Arc::into_raw`.
-        unsafe {
-            kbindings::synchronize_rcu();
-            drop(Arc::from_raw(payload));
-        }
-    }
-
-    /// # Safety
-    ///
-    /// Called by the key service in the context of the caller of KEYCTL_READ, with the key's
-    /// semaphore held for reading; may sleep. `buffer` is null or has room for `size` bytes.
-    unsafe extern "C" fn read(
-        key: *const kbindings::key,
-        buffer: *mut c_char,
-        size: usize,
-    ) -> c_long {
-        // SAFETY: The key is valid, and who replaces the payload holds the semaphore for writing.
-        let payload = unsafe { Self::slot(key.cast_mut()).load(Ordering::Acquire).as_ref() };
-
-        let text = match payload.ok_or_else(enokey).and_then(T::read) {
-            Ok(text) => text,
-            Err(error) => return error.to_errno() as c_long,
-        };
-        let bytes = text.to_bytes();
-        if !buffer.is_null() {
-            // SAFETY: The buffer has room for as much; both are the caller's alone.
-            unsafe {
-                core::ptr::copy_nonoverlapping(
-                    bytes.as_ptr(),
-                    buffer.cast(),
-                    bytes.len().min(size),
-                );
+            let payload = core::mem::replace(&mut (*prep).payload.rcu_data0, null_mut());
+            if !payload.is_null() {
+                drop(Arc::from_raw(payload.cast::<T::Payload>().cast_const()));
             }
         }
-        bytes.len() as c_long
     }
 
     /// # Safety
@@ -346,17 +226,14 @@ impl<T: KeyType> StaticKeyType<T> {
         }
 
         // A key that is in use loses its type while the type is unregistered: a reader of
-        // /proc/keys may be describing it as one of this type still. One that nobody can reach
-        // needs no grace period.
-        // SAFETY: The exchange above took the pointer, which came from `Arc::into_raw`, out of the
-        // key. The garbage collector's work may sleep.
-        unsafe {
-            if key.type_name() == T::NAME {
-                drop(Arc::from_raw(payload));
-            } else {
-                Self::release(payload);
-            }
+        // /proc/keys may be describing it as one of this type still.
+        if key.type_name() != T::NAME {
+            // SAFETY: The garbage collector's work may sleep.
+            unsafe { kbindings::synchronize_rcu() };
         }
+
+        // SAFETY: `preparse` made the payload, and the exchange above took it out of the key.
+        drop(unsafe { Arc::from_raw(payload) });
     }
 
     /// # Safety
@@ -374,12 +251,43 @@ impl<T: KeyType> StaticKeyType<T> {
         };
 
         let payload = if key.is_positive() {
-            // SAFETY: The key's reference is only given up a grace period after it was taken away.
+            // SAFETY: Made by `preparse`; only freed a grace period after it was taken away.
             unsafe { slot.load(Ordering::Acquire).as_ref() }
         } else {
             None
         };
         T::describe(key.description(), payload, &out);
+    }
+
+    /// # Safety
+    ///
+    /// Called by the key service in the context of the caller of KEYCTL_READ, with the key's
+    /// semaphore held for reading, and the key not dead; may sleep. `buffer` is null or has room
+    /// for `size` bytes.
+    unsafe extern "C" fn read(
+        key: *const kbindings::key,
+        buffer: *mut c_char,
+        size: usize,
+    ) -> c_long {
+        // SAFETY: As above: who takes the payload of a key in use holds the semaphore for writing.
+        let payload = unsafe { Self::slot(key.cast_mut()).load(Ordering::Acquire).as_ref() };
+
+        let text = match payload.ok_or_else(enokey).and_then(T::read) {
+            Ok(text) => text,
+            Err(error) => return error.to_errno() as c_long,
+        };
+        let bytes = text.to_bytes();
+        if !buffer.is_null() {
+            // SAFETY: The buffer has room for as much; both are the caller's alone.
+            unsafe {
+                core::ptr::copy_nonoverlapping(
+                    bytes.as_ptr(),
+                    buffer.cast(),
+                    bytes.len().min(size), //
+                );
+            }
+        }
+        bytes.len() as c_long
     }
 
     /// # Safety

@@ -56,32 +56,6 @@
  * the key.
  */
 
-/**
- * DOC: keyagent_decline
- *
- * An agent that looked at a request and does not want it gives it back by
- * writing a struct keyagent_command to its own agent key, with
- * KEYCTL_UPDATE.  The request then goes to /sbin/request-key, as if there
- * were no agent.
- *
- * This works only while nobody has the authority for the request: the agent
- * must have dropped it, with KEYCTL_ASSUME_AUTHORITY and a key of 0, before
- * the call.  Nor may another of its threads or a child have it, nor may a
- * file be open that was opened with it, nor the authorisation key be linked
- * anywhere but in the process keyring.  Otherwise the requester gets ENOKEY.
- *
- * The errors are
- *
- * ======  ==================================================================
- * EINVAL  the command or the serial is not valid
- * ENOKEY  no request for that key is in flight with this agent, or it was
- *         given back before
- * EPERM   the caller is not a thread of the agent's process
- * ======  ==================================================================
- */
-
-#include <linux/types.h>
-
 /* The key type, for add_key(2). */
 #define KEYAGENT_KEY_TYPE	"keyagent"
 
@@ -92,18 +66,5 @@
 #ifndef SI_KEYAGENT
 #define SI_KEYAGENT		-8
 #endif
-
-/* Give back the request for a key. */
-#define KEYAGENT_DECLINE	1
-
-/**
- * struct keyagent_command - what an agent writes to its own agent key
- * @command: %KEYAGENT_DECLINE
- * @key: serial of the key under construction
- */
-struct keyagent_command {
-	__u32 command;
-	__s32 key;
-};
 
 #endif /* _UAPI_LINUX_KEYAGENT_H */

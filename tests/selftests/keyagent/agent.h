@@ -122,6 +122,17 @@ static __maybe_unused long agent_assume(key_serial_t key)
 	return neg_errno(keyctl_assume_authority(key));
 }
 
+/* Gives the request for @key back: what it has of the authority, it drops. */
+static __maybe_unused long agent_decline(key_serial_t key)
+{
+	long authkey = agent_assume(key), ret;
+
+	if (authkey < 0)
+		return authkey;
+	ret = neg_errno(keyctl_unlink(authkey, KEY_SPEC_PROCESS_KEYRING));
+	return ret < 0 ? ret : agent_assume(0);
+}
+
 /* Carries the plan out for a key whose authority has been assumed. */
 static __maybe_unused long agent_settle(const struct agent_plan *p,
 					key_serial_t key)

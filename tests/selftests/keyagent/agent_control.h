@@ -41,6 +41,13 @@ static __maybe_unused long agent_do_assume_and_settle(struct agent *a,
 	return ret < 0 ? ret : agent_do_settle(a, arg);
 }
 
+/* Gives the request for arg->key back. */
+static __maybe_unused long agent_do_decline(struct agent *a __maybe_unused,
+					    const void *arg)
+{
+	return agent_decline(((const struct agent_arg *)arg)->key);
+}
+
 static __maybe_unused long agent_do_exit(struct agent *a __maybe_unused,
 					 const void *arg __maybe_unused)
 {

@@ -108,18 +108,6 @@ FIXTURE_TEARDOWN(decline_after)
 	agent_stop(&self->agent);
 }
 
-static long do_drop_and_decline(struct agent *a, const void *arg)
-{
-	const struct keyagent_command cmd = {
-		.command = KEYAGENT_DECLINE,
-		.key = ((const struct agent_arg *)arg)->key,
-	};
-	long ret = agent_assume(0);
-
-	return ret < 0 ? ret : neg_errno(keyctl_update(a->sh->key, &cmd,
-						       sizeof(cmd)));
-}
-
 struct take {
 	struct agent_arg arg;
 	agent_fn taken;
@@ -130,7 +118,7 @@ static long do_take_and_decline(struct agent *a, const void *arg)
 {
 	long ret = ((const struct take *)arg)->taken(a, arg);
 
-	return ret < 0 ? ret : do_drop_and_decline(a, arg);
+	return ret < 0 ? ret : agent_do_decline(a, arg);
 }
 
 TEST_F(decline_after, upcall_answers)
@@ -145,13 +133,6 @@ TEST_F(decline_after, upcall_answers)
 	EXPECT_EQ(1, upcall_count(self->desc, NULL));
 	expect_settled(_metadata, &self->agent);
 }
-
-/*
- * The credentials of a task that has ended are freed some grace periods later:
- * until then it counts as one that has the authority.
- */
-XFAIL_ADD(decline_after, child, upcall_answers);
-XFAIL_ADD(decline_after, thread, upcall_answers);
 
 /* The same of an agent that dies. */
 TEST_F(decline_after, death)

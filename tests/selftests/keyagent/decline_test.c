@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An agent gives a request back: /sbin/request-key gets it, at once, unless
- * somebody still has the authority.
+ * An agent gives a request back: it unlinks the authorisation key and drops the
+ * authority. When nobody has that any more, /sbin/request-key gets the request.
  */
 
 #include "lifetime.h"
@@ -11,16 +11,24 @@
 FIXTURE(decline)
 {
 	struct agent agent;
-	struct agent other;
 	struct limb limb;
 	struct requester r;
 	struct agent_arg arg;
 	const char *desc;
 };
 
+/* Nobody waits for its children. */
+static long prepare(struct agent *a __maybe_unused)
+{
+	return signal(SIGCHLD, SIG_IGN) == SIG_ERR ? -errno : 0;
+}
+
 FIXTURE_SETUP(decline)
 {
-	struct agent_opts opts = { .plan.action = AGENT_HOLD };
+	struct agent_opts opts = {
+		.prepare = prepare,
+		.plan.action = AGENT_HOLD,
+	};
 
 	test_session(_metadata);
 	limb_open(_metadata, &self->limb);
@@ -31,38 +39,16 @@ FIXTURE_SETUP(decline)
 FIXTURE_TEARDOWN(decline)
 {
 	agent_stop(&self->agent);
-	agent_stop(&self->other);
 }
 
-static long decline(key_serial_t agent_key, uint32_t command, key_serial_t key)
+static void hold(struct __test_metadata *const _metadata, DATA *self)
 {
-	const struct keyagent_command cmd = { .command = command, .key = key };
-
-	return neg_errno(keyctl_update(agent_key, &cmd, sizeof(cmd)));
+	self->arg.key = request_held(_metadata, &self->agent, &self->r,
+				     self->desc);
 }
 
-/* Gives back the request for arg->key. */
-static long do_decline(struct agent *a, const void *arg)
-{
-	return decline(a->sh->key, KEYAGENT_DECLINE,
-		       ((const struct agent_arg *)arg)->key);
-}
-
-/* Looks at the request before that, as an agent does that decides by it. */
-static long do_look_and_decline(struct agent *a, const void *arg)
-{
-	char callout[64];
-	long ret = agent_do_assume(a, arg);
-
-	if (ret >= 0)
-		ret = agent_read_callout(callout, sizeof(callout));
-	if (ret >= 0)
-		ret = agent_assume(0);
-	return ret < 0 ? ret : do_decline(a, arg);
-}
-
-static long call(struct __test_metadata *const _metadata,
-		 DATA *self, struct agent *a, agent_fn fn)
+static long call(struct __test_metadata *const _metadata, DATA *self,
+		 struct agent *a, agent_fn fn)
 {
 	return agent_call(_metadata, a, fn, &self->arg, sizeof(self->arg));
 }
@@ -77,28 +63,38 @@ static void expect_upcall_answers(struct __test_metadata *const _metadata,
 	expect_settled(_metadata, &self->agent);
 }
 
-TEST_F(decline, unseen)
+TEST_F(decline, request)
 {
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
-	EXPECT_EQ(0, call(_metadata, self, &self->agent, do_decline));
+	hold(_metadata, self);
+	EXPECT_EQ(0, call(_metadata, self, &self->agent, agent_do_decline));
 	expect_upcall_answers(_metadata, self);
 	EXPECT_EQ(-ENOKEY, call(_metadata, self, &self->agent,
 				agent_do_assume));
+	EXPECT_EQ(-ENOKEY, call(_metadata, self, &self->agent,
+				agent_do_decline));
 }
 
-TEST_F(decline, seen)
+/* Looks at the request before that, as an agent does that decides by it. */
+static long do_look_and_decline(struct agent *a __maybe_unused, const void *arg)
 {
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
+	char callout[64];
+	long ret = agent_do_assume(a, arg);
+
+	if (ret >= 0)
+		ret = agent_read_callout(callout, sizeof(callout));
+	return ret < 0 ? ret : agent_do_decline(a, arg);
+}
+
+TEST_F(decline, after_a_look)
+{
+	hold(_metadata, self);
 	EXPECT_EQ(0, call(_metadata, self, &self->agent, do_look_and_decline));
 	expect_upcall_answers(_metadata, self);
 }
 
-/* From the signal handler's point of view: before anything else happens. */
-static long decline_at_once(struct agent *a, key_serial_t key)
+static long decline_at_once(struct agent *a __maybe_unused, key_serial_t key)
 {
-	return decline(a->sh->key, KEYAGENT_DECLINE, key);
+	return agent_decline(key);
 }
 
 TEST_F(decline, many)
@@ -107,10 +103,10 @@ TEST_F(decline, many)
 
 	self->agent.sh->plan.action = AGENT_CUSTOM;
 	self->agent.sh->plan.custom = decline_at_once;
-	for (i = 0; i < 50; i++) {
+	for (i = 0; i < 50; i++)
 		expect_answer(_metadata, unique("declined"), "upcall");
-		ASSERT_EQ(0, agent_record(&self->agent, i)->result);
-	}
+	for (i = 0; i < 50; i++)
+		EXPECT_EQ(0, agent_record(&self->agent, i)->result);
 	expect_settled(_metadata, &self->agent);
 }
 
@@ -121,10 +117,9 @@ TEST_F(decline, one_of_two)
 	struct requester_result res;
 	struct requester r;
 
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
+	hold(_metadata, self);
 	second.key = request_held(_metadata, &self->agent, &r, unique("kept"));
-	EXPECT_EQ(0, call(_metadata, self, &self->agent, do_decline));
+	EXPECT_EQ(0, call(_metadata, self, &self->agent, agent_do_decline));
 	res = requester_finish(&self->r);
 	EXPECT_STREQ("upcall", answer(&res));
 	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
@@ -142,11 +137,10 @@ TEST_F(decline, second_waiter)
 	struct requester_result res;
 	struct requester r;
 
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
+	hold(_metadata, self);
 	requester_start(_metadata, &r, &o);
 	ASSERT_TRUE(wait_until(in_request_key(r.pid)));
-	EXPECT_EQ(0, call(_metadata, self, &self->agent, do_decline));
+	EXPECT_EQ(0, call(_metadata, self, &self->agent, agent_do_decline));
 	res = requester_finish(&r);
 	EXPECT_STREQ("upcall", answer(&res));
 	expect_upcall_answers(_metadata, self);
@@ -156,161 +150,158 @@ TEST_F(decline, from_another_thread)
 {
 	ASSERT_EQ(0, limb_start(_metadata, &self->limb, &self->agent,
 				agent_do_limb_thread));
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
-	EXPECT_EQ(0, call(_metadata, self, &self->limb.call, do_decline));
+	hold(_metadata, self);
+	EXPECT_EQ(0, call(_metadata, self, &self->limb.call, agent_do_decline));
 	expect_upcall_answers(_metadata, self);
 }
 
-/* ------------------------------------------- somebody still has the authority */
+/* Upcalls need no agent that is asked again. */
+TEST_F(decline, requester_killed_after)
+{
+	hold(_metadata, self);
+	EXPECT_EQ(0, call(_metadata, self, &self->agent, agent_do_decline));
+	kill(self->r.pid, SIGKILL);
+	requester_finish(&self->r);
+	expect_settled(_metadata, &self->agent);
+}
 
-static void expect_end_without_key(struct __test_metadata *const _metadata,
-				   DATA *self)
+/* ---------------------------------------- somebody still has the authority */
+
+/* Whoever has it may still answer, so the request is not over. */
+static void expect_no_end(struct __test_metadata *const _metadata, DATA *self)
+{
+	struct pollfd fd = { .fd = self->r.fd, .events = POLLIN };
+
+	EXPECT_EQ(0, poll(&fd, 1, 300));
+}
+
+static void expect_agent_answers(struct __test_metadata *const _metadata,
+				 DATA *self)
 {
 	struct requester_result res = requester_finish(&self->r);
 
-	EXPECT_EQ(-1, res.key);
-	EXPECT_EQ(ENOKEY, res.error);
+	EXPECT_STREQ("agent", answer(&res));
 	EXPECT_EQ(0, upcall_count(self->desc, NULL));
 }
 
-static long do_assume_and_decline(struct agent *a, const void *arg)
-{
-	long ret = agent_do_assume(a, arg);
-
-	return ret < 0 ? ret : do_decline(a, arg);
-}
-
-TEST_F(decline, with_authority)
-{
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
-	EXPECT_EQ(0, call(_metadata, self, &self->agent,
-			  do_assume_and_decline));
-	expect_end_without_key(_metadata, self);
-	EXPECT_GT(0, call(_metadata, self, &self->agent, agent_do_settle));
-}
-
-TEST_F(decline, with_authority_in_a_thread)
+TEST_F(decline, thread_answers)
 {
 	ASSERT_EQ(0, limb_start(_metadata, &self->limb, &self->agent,
 				agent_do_limb_thread));
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
+	hold(_metadata, self);
 	ASSERT_LT(0, call(_metadata, self, &self->limb.call, agent_do_assume));
-	EXPECT_EQ(0, call(_metadata, self, &self->agent, do_decline));
-	expect_end_without_key(_metadata, self);
-	EXPECT_GT(0, call(_metadata, self, &self->limb.call, agent_do_settle));
+	EXPECT_EQ(0, call(_metadata, self, &self->agent, agent_do_decline));
+	expect_no_end(_metadata, self);
+	EXPECT_EQ(0, call(_metadata, self, &self->limb.call, agent_do_settle));
+	expect_agent_answers(_metadata, self);
+	expect_settled(_metadata, &self->agent);
 }
 
-TEST_F(decline, with_authority_in_a_child)
+TEST_F(decline, thread_ends)
 {
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
+	ASSERT_EQ(0, limb_start(_metadata, &self->limb, &self->agent,
+				agent_do_limb_thread));
+	hold(_metadata, self);
+	ASSERT_LT(0, call(_metadata, self, &self->limb.call, agent_do_assume));
+	EXPECT_EQ(0, call(_metadata, self, &self->agent, agent_do_decline));
+	expect_no_end(_metadata, self);
+	thread_exit(_metadata, &self->limb.call);
+	expect_upcall_answers(_metadata, self);
+}
+
+/* A child that is made with the authority. */
+static void start_child(struct __test_metadata *const _metadata, DATA *self)
+{
+	hold(_metadata, self);
 	ASSERT_LT(0, call(_metadata, self, &self->agent, agent_do_assume));
 	ASSERT_LT(0, limb_start(_metadata, &self->limb, &self->agent,
 				agent_do_limb_child));
-	EXPECT_EQ(0, call(_metadata, self, &self->agent, do_look_and_decline));
-	expect_end_without_key(_metadata, self);
-	EXPECT_GT(0, call(_metadata, self, &self->limb.call, agent_do_settle));
+	EXPECT_EQ(0, call(_metadata, self, &self->agent, agent_do_decline));
+	expect_no_end(_metadata, self);
+}
+
+TEST_F(decline, child_answers)
+{
+	start_child(_metadata, self);
+	EXPECT_EQ(0, call(_metadata, self, &self->limb.call, agent_do_settle));
+	expect_agent_answers(_metadata, self);
+}
+
+TEST_F(decline, child_ends)
+{
+	start_child(_metadata, self);
+	agent_post(_metadata, &self->limb.call, agent_do_exit, NULL, 0);
+	expect_upcall_answers(_metadata, self);
 }
 
 /* A file that was opened with it keeps the credentials. */
-static long do_open_and_decline(struct agent *a, const void *arg)
+static long do_open(struct agent *a, const void *arg)
 {
 	long ret = agent_do_assume(a, arg);
 
-	if (ret < 0 || open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
-		return -EIO;
-	ret = agent_assume(0);
-	return ret < 0 ? ret : do_decline(a, arg);
+	return ret < 0 ? ret :
+			 neg_errno(open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
 
-TEST_F(decline, with_open_file)
+static long do_close(struct agent *a __maybe_unused, const void *arg)
 {
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
-	EXPECT_EQ(0, call(_metadata, self, &self->agent, do_open_and_decline));
-	expect_end_without_key(_metadata, self);
+	return neg_errno(close(*(const int *)arg));
 }
 
-static long do_link_and_decline(struct agent *a, const void *arg)
+TEST_F(decline, file_is_closed)
 {
-	long ret = agent_do_assume(a, arg);
+	int fd;
 
-	if (ret >= 0)
-		ret = neg_errno(keyctl_link(KEY_SPEC_REQKEY_AUTH_KEY,
-					    KEY_SPEC_SESSION_KEYRING));
-	if (ret >= 0)
-		ret = agent_assume(0);
-	return ret < 0 ? ret : do_decline(a, arg);
+	hold(_metadata, self);
+	fd = call(_metadata, self, &self->agent, do_open);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, call(_metadata, self, &self->agent, agent_do_decline));
+	expect_no_end(_metadata, self);
+	EXPECT_EQ(0, agent_call(_metadata, &self->agent, do_close, &fd,
+				sizeof(fd)));
+	expect_upcall_answers(_metadata, self);
 }
 
-TEST_F(decline, with_link_elsewhere)
+/* Links the authorisation key into the session keyring; its serial. */
+static long do_link(struct agent *a, const void *arg)
 {
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
-	EXPECT_EQ(0, call(_metadata, self, &self->agent, do_link_and_decline));
-	expect_end_without_key(_metadata, self);
-	EXPECT_GT(0, call(_metadata, self, &self->agent, agent_do_assume));
+	long authkey = agent_do_assume(a, arg), ret;
+
+	if (authkey < 0)
+		return authkey;
+	ret = neg_errno(keyctl_link(authkey, KEY_SPEC_SESSION_KEYRING));
+	return ret < 0 ? ret : authkey;
 }
 
-/* ------------------------------------------------------------------ refused */
-
-TEST_F(decline, refused)
+static long do_unlink(struct agent *a __maybe_unused, const void *arg)
 {
-	struct agent_opts opts = { .no_link = true };
-	struct requester_result res;
-	key_serial_t key = self->agent.sh->key;
+	return neg_errno(keyctl_unlink(*(const key_serial_t *)arg,
+				       KEY_SPEC_SESSION_KEYRING));
+}
 
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
-
-	/* The test possesses the agent key, and is not the agent. */
-	EXPECT_EQ(-EPERM, decline(key, KEYAGENT_DECLINE, self->arg.key));
-	EXPECT_EQ(-EINVAL, decline(key, KEYAGENT_DECLINE + 1, self->arg.key));
-	EXPECT_EQ(-EINVAL, decline(key, KEYAGENT_DECLINE, 0));
-	EXPECT_EQ(-EINVAL, decline(key, KEYAGENT_DECLINE, -1));
-
-	/* Another agent was not asked. */
-	agent_start(_metadata, &self->other, &opts);
-	EXPECT_EQ(-ENOKEY, call(_metadata, self, &self->other, do_decline));
-
-	/* It is no registration. */
-	EXPECT_EQ(-1, sys_add_key("keyagent", "other",
-				  &(struct keyagent_command){
-					  .command = KEYAGENT_DECLINE,
-					  .key = self->arg.key,
-				  }, sizeof(struct keyagent_command),
-				  KEY_SPEC_SESSION_KEYRING));
-	EXPECT_EQ(EINVAL, errno);
-
-	EXPECT_TRUE(in_request_key(self->r.pid));
+TEST_F(decline, link_is_found)
+{
+	hold(_metadata, self);
+	ASSERT_LT(0, call(_metadata, self, &self->agent, do_link));
+	EXPECT_EQ(0, call(_metadata, self, &self->agent, agent_do_decline));
+	expect_no_end(_metadata, self);
 	EXPECT_EQ(0, call(_metadata, self, &self->agent,
 			  agent_do_assume_and_settle));
-	res = requester_finish(&self->r);
-	EXPECT_STREQ("agent", answer(&res));
-	/* Too late. */
-	EXPECT_EQ(-ENOKEY, call(_metadata, self, &self->agent, do_decline));
+	expect_agent_answers(_metadata, self);
 }
 
-/* A child of the agent is another process. */
-TEST_F(decline, refused_to_child)
+TEST_F(decline, link_is_dropped)
 {
-	struct requester_result res;
+	key_serial_t authkey;
 
-	ASSERT_LT(0, limb_start(_metadata, &self->limb, &self->agent,
-				agent_do_limb_child));
-	ASSERT_EQ(0, agent_call(_metadata, &self->agent, agent_do_assume,
-				&(struct agent_arg){ 0 },
-				sizeof(struct agent_arg)));
-	self->arg.key = request_held(_metadata, &self->agent, &self->r,
-				     self->desc);
-	EXPECT_GT(0, call(_metadata, self, &self->limb.call, do_decline));
-	EXPECT_EQ(0, call(_metadata, self, &self->agent,
-			  agent_do_assume_and_settle));
-	res = requester_finish(&self->r);
-	EXPECT_STREQ("agent", answer(&res));
+	hold(_metadata, self);
+	authkey = call(_metadata, self, &self->agent, do_link);
+	ASSERT_LT(0, authkey);
+	EXPECT_EQ(0, call(_metadata, self, &self->agent, agent_do_decline));
+	expect_no_end(_metadata, self);
+	EXPECT_EQ(0, agent_call(_metadata, &self->agent, do_unlink, &authkey,
+				sizeof(authkey)));
+	expect_upcall_answers(_metadata, self);
 }
 
 KEYAGENT_HARNESS_MAIN

@@ -48,7 +48,7 @@ static const int errors_of_all[] = {
 
 static const int errors_of[CALLS_ALL][4] = {
 	[ADD] = { ENODEV, ENOTDIR, EPERM },
-	[UPDATE] = { EOPNOTSUPP }, [READ] = { EOPNOTSUPP },
+	[UPDATE] = { EOPNOTSUPP }, [READ] = { EPERM },
 	[SEARCH] = { ENOTDIR, EPERM },
 	[LINK] = { EDEADLK, ENOTDIR },
 	[UNLINK] = { ENOENT, ENOTDIR },
@@ -278,7 +278,7 @@ static long call_other(struct fuzzer *f, enum call c)
 	case UPDATE:
 		return never(f, key, keyctl_update(key, payload, len));
 	case READ:
-		return never(f, key, keyctl_read(key, f->payload, len));
+		return keyctl_read(key, f->payload, len);
 	case DESCRIBE:
 		return keyctl_describe(key, f->desc, below(f, MAX_DESC));
 	case SEARCH:

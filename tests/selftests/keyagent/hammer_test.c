@@ -18,18 +18,11 @@ FIXTURE(hammer)
 FIXTURE_VARIANT(hammer)
 {
 	enum agent_action action;
-	bool drop;		/* before the authority is given back */
 };
 
 FIXTURE_VARIANT_ADD(hammer, answered) { .action = AGENT_ANSWER };
 FIXTURE_VARIANT_ADD(hammer, rejected) { .action = AGENT_REJECT };
 FIXTURE_VARIANT_ADD(hammer, declined) { .action = AGENT_HOLD };
-FIXTURE_VARIANT_ADD(hammer, declined_when_dropped)
-{
-	.action = AGENT_HOLD,
-	.drop = true,
-};
-
 FIXTURE_SETUP(hammer)
 {
 	test_session(_metadata);
@@ -95,14 +88,10 @@ static long do_start_hammers(struct agent *a __maybe_unused,
 }
 
 /* Ends a request while the threads are at it. */
-static long end_request(struct agent *a, key_serial_t key, bool drop)
+static long end_request(struct agent *a, key_serial_t key)
 {
-	const struct keyagent_command cmd = {
-		.command = KEYAGENT_DECLINE,
-		.key = key,
-	};
 	const struct agent_plan plan = a->sh->plan;
-	long ret = 0;
+	long ret;
 	int i;
 
 	__atomic_store_n(&current_request, key, __ATOMIC_SEQ_CST);
@@ -110,8 +99,6 @@ static long end_request(struct agent *a, key_serial_t key, bool drop)
 		0);
 	for (i = 0; i < 100 && !__atomic_load_n(&users, __ATOMIC_SEQ_CST); i++)
 		sched_yield();
-	if (drop)
-		__atomic_store_n(&current_request, 0, __ATOMIC_SEQ_CST);
 	if (plan.error || plan.len) {
 		ret = agent_assume(key);
 		if (ret >= 0 && plan.error)
@@ -119,20 +106,11 @@ static long end_request(struct agent *a, key_serial_t key, bool drop)
 		else if (ret >= 0)
 			ret = neg_errno(keyctl_instantiate(key, "agent", 5, 0));
 	} else {
-		ret = neg_errno(keyctl_update(a->sh->key, &cmd, sizeof(cmd)));
+		/* Over when the last of them has dropped it. */
+		ret = agent_decline(key);
 	}
 	__atomic_store_n(&current_request, 0, __ATOMIC_SEQ_CST);
 	return ret;
-}
-
-static long end_while_used(struct agent *a, key_serial_t key)
-{
-	return end_request(a, key, false);
-}
-
-static long end_when_dropped(struct agent *a, key_serial_t key)
-{
-	return end_request(a, key, true);
 }
 
 TEST_F_TIMEOUT(hammer, requests, 120)
@@ -140,14 +118,13 @@ TEST_F_TIMEOUT(hammer, requests, 120)
 	struct agent_opts opts = {
 		.plan = {
 			.action = AGENT_CUSTOM,
-			.custom = variant->drop ? end_when_dropped :
-						  end_while_used,
+			.custom = end_request,
 			.error = variant->action == AGENT_REJECT ?
 				 EKEYREJECTED : 0,
 			.len = variant->action == AGENT_ANSWER ? 5 : 0,
 		},
 	};
-	int i, upcalls = 0, without_key = 0;
+	int i;
 
 	agent_start(_metadata, &self->agent, &opts);
 	ASSERT_EQ(0, agent_call(_metadata, &self->agent, do_start_hammers, NULL,
@@ -156,20 +133,14 @@ TEST_F_TIMEOUT(hammer, requests, 120)
 		struct requester_opts o = { .desc = unique("hammer") };
 		struct requester_result res = request_in_child(_metadata, &o);
 
-		if (variant->action == AGENT_ANSWER) {
-			EXPECT_STREQ("agent", answer(&res));
-		} else if (variant->action == AGENT_REJECT) {
+		if (variant->action == AGENT_REJECT) {
 			EXPECT_EQ(EKEYREJECTED, res.error);
-		} else if (res.key > 0) {
-			EXPECT_STREQ("upcall", answer(&res));
-			upcalls++;
-		} else {
-			EXPECT_EQ(ENOKEY, res.error);
-			without_key++;
+			continue;
 		}
+		EXPECT_STREQ(variant->action == AGENT_ANSWER ? "agent" :
+							       "upcall",
+			     answer(&res));
 	}
-	if (variant->action == AGENT_HOLD)
-		TH_LOG("%d upcalls, %d without a key", upcalls, without_key);
 	agent_wait_done(_metadata, &self->agent, REQUESTS);
 	for (i = 0; i < REQUESTS; i++)
 		EXPECT_EQ(0, agent_record(&self->agent, i)->result);

@@ -156,6 +156,23 @@ static key_serial_t add_agent_key(struct __test_metadata *const _metadata)
 	return key;
 }
 
+TEST_F(keytype, no_update)
+{
+	key_serial_t key = add_agent_key(_metadata);
+	const uint16_t sig = 41;
+	char line[1024];
+
+	/* A key type without that operation gives no WRITE by default ... */
+	EXPECT_EQ(-1, keyctl_update(key, &sig, sizeof(sig)));
+	EXPECT_EQ(EACCES, errno);
+	/* ... and with WRITE there is nothing to call. */
+	ASSERT_EQ(0, keyctl_setperm(key, KEY_POS_ALL));
+	EXPECT_EQ(-1, keyctl_update(key, &sig, sizeof(sig)));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	ASSERT_TRUE(proc_keys_line(key, NULL, line, sizeof(line)));
+	EXPECT_NE(NULL, strstr(line, " sig 40"));
+}
+
 TEST_F(keytype, describe)
 {
 	key_serial_t key = add_agent_key(_metadata);
@@ -163,7 +180,8 @@ TEST_F(keytype, describe)
 
 	ASSERT_LT(0, keyctl_describe(key, buf, sizeof(buf)));
 	snprintf(want, sizeof(want), "keyagent;%d;%d;%08x;user", getuid(),
-		 getgid(), KEY_POS_ALL | KEY_USR_VIEW);
+		 getgid(), KEY_POS_VIEW | KEY_POS_READ | KEY_POS_SEARCH |
+		 KEY_POS_LINK | KEY_POS_SETATTR | KEY_USR_VIEW);
 	EXPECT_STREQ(want, buf);
 }
 
@@ -195,14 +213,15 @@ TEST_F(keytype, proc_keys_of_a_dead_agent)
 	}
 }
 
-/* The same description again in the same keyring is an update. */
+/* There is no update: the same description again is another key. */
 TEST_F(keytype, same_description_again)
 {
 	key_serial_t first = add_agent_key(_metadata);
 	key_serial_t second = add_agent_key(_metadata);
 
-	EXPECT_EQ(first, second);
-	EXPECT_TRUE(ring_has(KEY_SPEC_SESSION_KEYRING, first));
+	EXPECT_NE(first, second);
+	EXPECT_FALSE(ring_has(KEY_SPEC_SESSION_KEYRING, first));
+	EXPECT_TRUE(ring_has(KEY_SPEC_SESSION_KEYRING, second));
 	EXPECT_EQ(1, links_in(KEY_SPEC_SESSION_KEYRING));
 }
 

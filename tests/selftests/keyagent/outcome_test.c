@@ -105,32 +105,12 @@ TEST_F(outcome, rejected)
 	EXPECT_EQ(1, status(&self->agent, "rejected"));
 }
 
-static long do_decline(struct agent *a, const void *arg)
-{
-	const struct keyagent_command cmd = {
-		.command = KEYAGENT_DECLINE,
-		.key = ((const struct agent_arg *)arg)->key,
-	};
-
-	return neg_errno(keyctl_update(a->sh->key, &cmd, sizeof(cmd)));
-}
-
 TEST_F(outcome, declined)
 {
 	hold(_metadata, self);
-	ASSERT_EQ(0, agent_call(_metadata, &self->agent, do_decline, &self->arg,
-				sizeof(self->arg)));
+	ASSERT_EQ(0, agent_call(_metadata, &self->agent, agent_do_decline,
+				&self->arg, sizeof(self->arg)));
 	expect_end(_metadata, self, "upcall", "declined");
-	EXPECT_EQ(1, status(&self->agent, "declined"));
-}
-
-TEST_F(outcome, declined_held)
-{
-	hold(_metadata, self);
-	assume(_metadata, self);
-	ASSERT_EQ(0, agent_call(_metadata, &self->agent, do_decline, &self->arg,
-				sizeof(self->arg)));
-	expect_end(_metadata, self, errno_answer(ENOKEY), "declined_held");
 	EXPECT_EQ(1, status(&self->agent, "declined"));
 }
 

@@ -111,22 +111,6 @@ static __maybe_unused void agent_reject(struct stress_note *n, key_serial_t key)
 	judge("reject", agent_settle(&plan, key));
 }
 
-/* Its key may be withdrawn, or the request over. */
-static __maybe_unused void agent_decline(struct agent *a, struct stress_note *n,
-					 key_serial_t key, bool drop)
-{
-	const struct keyagent_command cmd = {
-		.command = KEYAGENT_DECLINE,
-		.key = key,
-	};
-
-	/* Somebody else may have the authority in any case. */
-	note_may(n, MAY_ENOKEY);
-	if (drop)
-		keyctl_assume_authority(0);
-	keyctl_update(a->sh->key, &cmd, sizeof(cmd));
-}
-
 /* A child has the authority that its parent has assumed. */
 static __maybe_unused void agent_fork(struct stress_note *n, key_serial_t key)
 {
@@ -169,7 +153,7 @@ enum behaviour {
 	ANSWER, ANSWER_SLOWLY, ANSWER_LATE, ANSWER_EXPIRING, REJECT, NEGATE,
 	IGNORE, HOLD, DIE, DIE_WITH_AUTHORITY, INVALIDATE, UNLINK, FORK,
 	FORK_AND_ANSWER, FORK_AND_DIE, EXEC, EXEC_WITH_AUTHORITY, LEAVE,
-	DECLINE, DECLINE_WITH_AUTHORITY, BEHAVIOURS
+	DECLINE, BEHAVIOURS
 };
 
 static const unsigned char behaviour_weights[BEHAVIOURS] = {
@@ -178,7 +162,6 @@ static const unsigned char behaviour_weights[BEHAVIOURS] = {
 	[HOLD] = 4, [DIE] = 2, [DIE_WITH_AUTHORITY] = 2, [INVALIDATE] = 4,
 	[UNLINK] = 4, [FORK] = 3, [FORK_AND_ANSWER] = 2, [FORK_AND_DIE] = 1,
 	[EXEC] = 1, [EXEC_WITH_AUTHORITY] = 1, [LEAVE] = 2, [DECLINE] = 6,
-	[DECLINE_WITH_AUTHORITY] = 2,
 };
 
 /* With the authority over @key, whose authorisation key is @authkey. */
@@ -222,8 +205,7 @@ static __maybe_unused void behave(struct agent *a, enum behaviour b,
 			return;
 		break;
 	case DECLINE:
-	case DECLINE_WITH_AUTHORITY:
-		agent_decline(a, n, key, b == DECLINE);
+		agent_decline(key);
 		return;
 	case FORK:
 		agent_fork(n, key);
