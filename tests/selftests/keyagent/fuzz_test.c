@@ -411,7 +411,7 @@ TEST_F_TIMEOUT(fuzz, random, 12 * 3600)
 	int status;
 
 	fprintf(stderr, "# KEYAGENT_SEED=%llu\n", (unsigned long long)seed);
-	end = now_ms() + 1000ull * prng_seconds("KEYAGENT_FUZZ_SECONDS", 10);
+	end = now_ms() + 1000ull * prng_seconds("KEYAGENT_FUZZ_SECONDS", 5);
 	for (rounds = 0; now_ms() < end; rounds++) {
 		alarm(100 * slow());
 		make_rings(_metadata);

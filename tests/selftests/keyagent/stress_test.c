@@ -193,7 +193,7 @@ TEST_F_TIMEOUT(stress, random, 12 * 3600)
 		(unsigned long long)self->seed);
 	self->start = shown = now_ms();
 	end = self->start +
-		1000ull * prng_seconds("KEYAGENT_STRESS_SECONDS", 20);
+		1000ull * prng_seconds("KEYAGENT_STRESS_SECONDS", 10);
 	while (now_ms() < end && _metadata->exit_code != KSFT_FAIL) {
 		take_step(_metadata, self, &prng);
 		if (self->number % LULL == 0)
