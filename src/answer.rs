@@ -112,10 +112,12 @@ impl Request<'_> {
     /// Waits for the answer, and settles the request or takes it back.
     pub(crate) fn wait(mut self, limits: &Limits) -> End {
         let answer = self.wait_for_answer(limits.timeout);
-        let Self { authkey, asked, .. } = self;
-
-        // What comes from the agent from here on is too late.
-        drop(asked);
+        let Self {
+            authkey,
+            // Ends with this function.
+            asked: _asked,
+            ..
+        } = self;
 
         let Err(failure) = answer else {
             let outcome = answered(authkey.target());
@@ -138,7 +140,8 @@ impl Request<'_> {
 
         let (outcome, reason, ttl, error) = match failure {
             Failure::Died => (Outcome::Died, enokey(), limits.negative_ttl, enokey()),
-            // One that nobody has any more and that cannot be taken back was answered, or this.
+            // A key that nobody has any more and that cannot be taken back was invalidated, unless
+            // the target key was constructed.
             Failure::Invalidated | Failure::Declined => (
                 Outcome::Invalidated,
                 enokey(),
