@@ -255,13 +255,13 @@ static void load_unload_loop(struct __test_metadata *const _metadata,
 TEST_F_TIMEOUT(module, load_unload_loop, 120)
 {
 	load_unload_loop(_metadata, &self->agent,
-			 number_from("KEYAGENT_LOAD_LOOP", 50));
+			 number_from("KEYAGENT_LOAD_LOOP", 30));
 }
 
 /* Loads and unloads with nobody about: the kernel's order of things alone. */
 TEST_F_TIMEOUT(module, load_unload_idle, 120)
 {
-	int rounds = number_from("KEYAGENT_LOAD_LOOP", 50), i;
+	int rounds = number_from("KEYAGENT_LOAD_LOOP", 30), i;
 
 	for (i = 0; i < rounds; i++)
 		ASSERT_EQ(0, module_reload("")) {
