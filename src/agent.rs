@@ -6,26 +6,26 @@
 //! payload is the number of a real-time signal. It is bound to the thread that added it and to the
 //! program which that runs.
 
-use crate::sys::{
-    cred,
-    key_type::{
-        KeyType,
-        StaticKeyType, //
-    },
-    seq_file::Output,
-    signal::RtSignal,
-    task::{
-        ExecId,
-        Thread,
-        ThreadPid, //
-    }, //
-};
 use crate::{
     asked::AskedTable,
     errno::enokey,
     outcome::{
         Counters,
         Outcome, //
+    },
+    sys::{
+        cred,
+        key_type::{
+            KeyType,
+            StaticKeyType, //
+        },
+        seq_file::Output,
+        signal::RtSignal,
+        task::{
+            ExecId,
+            Thread,
+            ThreadPid, //
+        }, //
     }, //
 };
 use kernel::{

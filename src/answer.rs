@@ -76,8 +76,8 @@ pub(crate) struct Request<'a> {
     pub(crate) authkey: HandedAuthKey<'a>,
     /// The agent.
     pub(crate) agent: Arc<Agent>,
-    /// The request's place among those that the agent was asked.
-    pub(crate) asked: AskedEntry,
+    /// The request's place among those that the agent was asked, until the wait is over.
+    pub(crate) _asked: AskedEntry,
     /// The agent's thread.
     pub(crate) thread: Thread,
     /// The current task.
@@ -112,12 +112,7 @@ impl Request<'_> {
     /// Waits for the answer, and settles the request or takes it back.
     pub(crate) fn wait(mut self, limits: &Limits) -> End {
         let answer = self.wait_for_answer(limits.timeout);
-        let Self {
-            authkey,
-            // Ends with this function.
-            asked: _asked,
-            ..
-        } = self;
+        let Self { authkey, .. } = self;
 
         let Err(failure) = answer else {
             let outcome = answered(authkey.target());

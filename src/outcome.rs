@@ -20,7 +20,7 @@ use kernel::{
 macro_rules! outcomes {
     ($($(#[$doc:meta])* $variant:ident => $name:literal,)+) => {
         /// How a request ended.
-        #[derive(Clone, Copy, PartialEq, Eq)]
+        #[derive(Clone, Copy)]
         pub(crate) enum Outcome {
             $($(#[$doc])* $variant,)+
         }

@@ -290,7 +290,7 @@ impl Server {
         Ok(Request {
             authkey,
             agent,
-            asked,
+            _asked: asked,
             thread,
             requester,
             is_told,
