@@ -328,50 +328,39 @@ TEST_F(fallback, no_signal_queue_then_one)
 }
 
 /*
- * What takes all the time that a request has gets less of it, where the module
- * can be loaded anew. Every other test wants the default.
+ * A request of which the agent is never told ends with its time. That takes all of
+ * it, so there is less, where the module can be loaded anew.
  */
-static void module_with(const char *params)
+static void expect_timeout(struct __test_metadata *const _metadata,
+			   struct agent *a, long (*prepare)(struct agent *a))
 {
-	if (getenv("KEYAGENT_MODULE") && !geteuid())
-		module_reload(params);
+	const bool reload = getenv("KEYAGENT_MODULE") && !geteuid();
+	const struct agent_opts opts = { .prepare = prepare };
+	const struct requester_opts req = { .desc = unique("untold") };
+	struct requester_result res;
+
+	if (reload)
+		ASSERT_EQ(0, module_reload("timeout_ms=1000"));
+	agent_start(_metadata, a, &opts);
+	res = request_in_child(_metadata, &req);
+	EXPECT_EQ(-1, res.key);
+	EXPECT_EQ(ETIMEDOUT, res.error);
+	EXPECT_EQ(0, agent_asked(a));
+	EXPECT_EQ(0, upcall_count(req.desc, NULL));
+	expect_settled(_metadata, a);
+	agent_stop(a);
+	if (reload)
+		EXPECT_EQ(0, module_reload(""));
 }
 
 TEST_F(fallback, no_signal_queue)
 {
-	const struct agent_opts opts = { .prepare = no_queue };
-	const struct requester_opts req = { .desc = unique("none") };
-	struct requester_result res;
-
-	module_with("timeout_ms=1000");
-	agent_start(_metadata, &self->a, &opts);
-	res = request_in_child(_metadata, &req);
-	EXPECT_EQ(-1, res.key);
-	EXPECT_EQ(ETIMEDOUT, res.error);
-	EXPECT_EQ(0, agent_asked(&self->a));
-	EXPECT_EQ(0, upcall_count(req.desc, NULL));
-	expect_settled(_metadata, &self->a);
-	agent_stop(&self->a);
-	module_with("");
+	expect_timeout(_metadata, &self->a, no_queue);
 }
 
-/* If there never is, the request ends with its time. */
 TEST_F(fallback, full_signal_queue)
 {
-	const struct agent_opts opts = { .prepare = queue_is_full };
-	const struct requester_opts req = { .desc = unique("full") };
-	struct requester_result res;
-
-	module_with("timeout_ms=1000");
-	agent_start(_metadata, &self->a, &opts);
-	res = request_in_child(_metadata, &req);
-	EXPECT_EQ(-1, res.key);
-	EXPECT_EQ(ETIMEDOUT, res.error);
-	EXPECT_EQ(0, agent_asked(&self->a));
-	EXPECT_EQ(0, upcall_count(req.desc, NULL));
-	expect_settled(_metadata, &self->a);
-	agent_stop(&self->a);
-	module_with("");
+	expect_timeout(_metadata, &self->a, queue_is_full);
 }
 
 KEYAGENT_HARNESS_MAIN

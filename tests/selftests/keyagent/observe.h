@@ -86,16 +86,4 @@ static __maybe_unused bool file_read(const char *path, char *buf, size_t size)
 	return true;
 }
 
-static __maybe_unused bool file_write(const char *path, const char *word)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	ok = write(fd, word, strlen(word)) == (ssize_t)strlen(word);
-	close(fd);
-	return ok;
-}
-
 #endif

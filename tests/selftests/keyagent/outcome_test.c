@@ -369,14 +369,14 @@ TEST_F(outcome, tracepoints)
 	snprintf(self->opts.plan.payload, sizeof(self->opts.plan.payload), "%s",
 		 SECRET);
 	agent_start(_metadata, &self->agent, &self->opts);
-	ASSERT_TRUE(file_write(TRACEFS "trace", "\n"));
-	if (!file_write(TRACEFS "events/keyagent/enable", "1"))
+	ASSERT_EQ(0, write_word(TRACEFS "trace", O_TRUNC, "\n"));
+	if (write_word(TRACEFS "events/keyagent/enable", 0, "1"))
 		SKIP(return, "the kernel has no tracepoints");
 	requester_start(_metadata, &self->r, &o);
 	res = requester_finish(&self->r);
 	EXPECT_STREQ(SECRET, answer(&res));
 	key = res.key;
-	EXPECT_TRUE(file_write(TRACEFS "events/keyagent/enable", "0"));
+	EXPECT_EQ(0, write_word(TRACEFS "events/keyagent/enable", 0, "0"));
 	ASSERT_TRUE(file_read(TRACEFS "trace", buf, sizeof(buf)));
 
 	snprintf(want, sizeof(want),
@@ -395,7 +395,7 @@ TEST_F(outcome, tracepoints)
 	}
 	EXPECT_EQ(NULL, strstr(buf, SECRET));
 	EXPECT_EQ(NULL, strstr(buf, CALLOUT));
-	EXPECT_TRUE(file_write(TRACEFS "trace", "\n"));
+	EXPECT_EQ(0, write_word(TRACEFS "trace", O_TRUNC, "\n"));
 }
 
 KEYAGENT_HARNESS_MAIN
