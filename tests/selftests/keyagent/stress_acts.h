@@ -5,7 +5,7 @@
 
 #include <sys/resource.h>
 
-#include "stress_requester.h"
+#include "stress_agent.h"
 
 #define AGENTS		6
 #define ERRANDS		8	/* processes of requesters at a time */
@@ -70,9 +70,10 @@ static __maybe_unused void start_agent(struct __test_metadata *const _metadata,
 	struct agent_opts opts = {
 		.type = stress_types[type],
 		.wait = x[2] % 3,
+		.inherit_session = x[5] % 2,
 		.no_link = true,
 		.prepare = stress_prepare,
-		.arg = (long)x[3] << 1 | type,
+		.arg = agent_arg(type, x[6] % 8 == 0, x[3]),
 		.plan = { .action = AGENT_CUSTOM, .custom = stress_serve },
 	};
 	unsigned int ring = x[4] % (RINGS + 1);
@@ -86,8 +87,8 @@ static __maybe_unused void start_agent(struct __test_metadata *const _metadata,
 	ASSERT_EQ(0, keyctl_link(a->sh->key, self->ring[ring])) {
 		TH_LOG("cannot link an agent: %s", strerror(errno));
 	}
-	TELL(" %u for %s, pid %d, in ring %u", x[0] % AGENTS, opts.type, a->pid,
-	     ring);
+	TELL(" %u for %s, pid %d%s, in ring %u", x[0] % AGENTS, opts.type,
+	     a->pid, opts.arg & 2 ? ", user" : "", ring);
 }
 
 static __maybe_unused void kill_agent(struct __test_metadata *const _metadata,
@@ -251,14 +252,16 @@ static __maybe_unused void request(struct __test_metadata *const _metadata,
 		.revoke = x[4] % 32 == 0,
 		.requesters = x[5] % 8 < 5 ? 0 : x[5] % 8 - 4,
 		.fork = x[5] & 8,
+		.user = x[5] % 128 < 16,
 	};
 	int i, n = x[0] % 8 ? 1 : 4;
 
 	if (x[6] % 4 == 0)
 		e.alarm_ms = x[7] % (stress_timeout_ms() * 5 / 4) + 1;
 	e.restart = x[6] & 4;
-	TELL(" key %u of %s in %d:%s%s%s, %d %s", e.number,
-	     stress_types[e.type], e.dest, e.revoke ? " revoke" : "",
+	TELL(" key %u of %s in %d:%s%s%s%s, %d %s", e.number,
+	     stress_types[e.type], e.dest, e.user ? " user" : "",
+	     e.revoke ? " revoke" : "",
 	     e.alarm_ms ? " alarm" : "",
 	     e.alarm_ms && e.restart ? " restart" : "", e.requesters,
 	     e.fork ? "processes" : "threads");

@@ -34,12 +34,31 @@ struct errand {
 	bool restart;		/* the call, after the alarm */
 	bool revoke;		/* the key, when it was answered */
 	bool fork;		/* requesters in processes, not in threads */
+	bool user;		/* not as root */
 	int requesters;		/* 0: one, in the main thread */
 	int fd;			/* for the reports */
 };
 
 static __maybe_unused void alarm_handler(int sig __maybe_unused)
 {
+}
+
+/* The request itself. */
+static __maybe_unused struct report ask(const struct errand *e)
+{
+	struct report rep = { 0 };
+	char desc[32];
+	long len = 0;
+
+	snprintf(desc, sizeof(desc), "stress:%u", e->number);
+	rep.key = sys_request_key(stress_types[e->type], desc, "-", e->dest);
+	if (rep.key >= 0)
+		len = keyctl_read(rep.key, rep.payload,
+				  sizeof(rep.payload) - 1);
+	if (rep.key < 0 || len < 0)
+		rep.error = errno;
+	rep.ms = now_ms();
+	return rep;
 }
 
 static __maybe_unused void *run_errand(void *arg)
@@ -49,23 +68,14 @@ static __maybe_unused void *run_errand(void *arg)
 		.it_value.tv_sec = e->alarm_ms / 1000,
 		.it_value.tv_usec = e->alarm_ms % 1000 * 1000,
 	};
-	struct report rep = { 0 };
+	struct report rep;
 	sigset_t set;
-	char desc[32];
-	long len = 0;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGALRM);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	snprintf(desc, sizeof(desc), "stress:%u", e->number);
 	setitimer(ITIMER_REAL, &timer, NULL);
-	rep.key = sys_request_key(stress_types[e->type], desc, "-", e->dest);
-	if (rep.key >= 0)
-		len = keyctl_read(rep.key, rep.payload,
-				  sizeof(rep.payload) - 1);
-	if (rep.key < 0 || len < 0)
-		rep.error = errno;
-	rep.ms = now_ms();
+	rep = ask(e);
 	if (e->revoke && rep.key > 0)
 		keyctl_revoke(rep.key);
 	if (write(e->fd, &rep, sizeof(rep)) != sizeof(rep))
@@ -83,6 +93,8 @@ static __maybe_unused void run_errands(struct errand *e)
 	sigset_t set;
 	int i;
 
+	if (e->user && become_user())
+		_exit(1);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* The alarm is for the threads that request. */
 	sigemptyset(&set);

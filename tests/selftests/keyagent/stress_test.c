@@ -10,6 +10,7 @@
  */
 
 #define _GNU_SOURCE
+#include "observe.h"
 #include "stress_acts.h"
 
 #define LULL		150	/* steps until all that runs is ended */
@@ -70,7 +71,7 @@ static void take_step(struct __test_metadata *const _metadata,
 {
 	unsigned char weights[ARRAY_SIZE(acts)];
 	unsigned int i, n;
-	uint32_t x[8];
+	uint32_t x[10];
 
 	for (i = 0; i < ARRAY_SIZE(acts); i++)
 		weights[i] = acts[i].weight;
@@ -97,6 +98,14 @@ static int links_of(const struct agent *a)
 		return 0;
 	s = strrchr(line, ':');
 	return s ? atoi(s + 1) : 0;
+}
+
+/* As the module sees it. */
+static bool nothing_in_flight(void)
+{
+	char buf[4096];
+
+	return !file_read(DEBUGFS "requests", buf, sizeof(buf)) || !*buf;
 }
 
 /* Ends all requests, then all agents: nothing may be left of either. */
@@ -130,12 +139,23 @@ static void lull(struct __test_metadata *const _metadata, DATA *self)
 		TH_LOG("%u results that no agent may see; the first: %s",
 		       stress->odd, stress->oddity);
 	}
+	EXPECT_TRUE(!self->loaded || nothing_in_flight());
 	unlink(UPCALL_LOG);
 	make_rings(_metadata, self);
 }
 
+static long prepare_user(const struct requester_opts *o __maybe_unused)
+{
+	return become_user();
+}
+
 FIXTURE_SETUP(stress)
 {
+	const struct requester_opts first_of_user = {
+		.desc = unique("first"),
+		.prepare = prepare_user,
+	};
+
 	module_required(_metadata);
 	stress = mmap(NULL, sizeof(*stress), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -143,6 +163,7 @@ FIXTURE_SETUP(stress)
 	ASSERT_LT(0, keyctl_join_session(NULL));
 	/* The first upcall of all makes keyrings that stay. */
 	expect_answer(_metadata, unique("first"), "upcall");
+	ASSERT_LT(0, request_in_child(_metadata, &first_of_user).key);
 	ASSERT_EQ(0, keyctl_clear(KEY_SPEC_SESSION_KEYRING));
 	ASSERT_TRUE(!module_loaded() || !module_unload_wait());
 	ASSERT_TRUE(authkeys_gone());
