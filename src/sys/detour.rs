@@ -175,7 +175,18 @@ impl<A: Actor> Detour<A> {
             pr_err!("is there a live patch of {}()?\n", NAME);
             // SAFETY: The probe is registered.
             unsafe { bindings::unregister_kprobe(kprobe) };
-        })
+        })?;
+
+        // While all probes are switched off, enabling one says yes and leaves it disabled for
+        // good: it would stay so when they are switched on again.
+        // SAFETY: The probe is registered, and nobody else enables or disables it.
+        if unsafe { (*kprobe).flags } & bindings::KPROBE_FLAG_DISABLED != 0 {
+            pr_err!("all probes are off: write 1 to kprobes/enabled in debugfs first\n");
+            // SAFETY: The probe is registered.
+            unsafe { bindings::unregister_kprobe(kprobe) };
+            return Err(EBUSY);
+        }
+        Ok(())
     }
 
     /// # Safety

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The module itself: parameters, loading twice, unloading in use and with live
- * agents, loading and unloading under requests, and requests while the kernel
- * function that it detours is being traced or its probe is switched off.
+ * agents, loading and unloading under requests, and loading and requests while the
+ * kernel function that it detours is being traced or its probe is switched off.
  *
  * Every test leaves the module loaded with its default parameters.
  */
@@ -371,6 +371,22 @@ TEST_F(module, probes_disabled)
 	ASSERT_EQ(0, put(KPROBES_ENABLED, "1"));
 	expect_answer(_metadata, unique("enabled"), "agent");
 	expect_settled(_metadata, &self->agent);
+}
+
+/* A probe that is set meanwhile would stay off for good: it is refused. */
+TEST_F(module, loaded_while_probes_disabled)
+{
+	ASSERT_EQ(0, module_unload_wait());
+	if (put(KPROBES_ENABLED, "0"))
+		SKIP(return, "cannot write " KPROBES_ENABLED);
+	EXPECT_EQ(-1, module_load(""));
+	EXPECT_EQ(EBUSY, errno);
+	EXPECT_FALSE(module_loaded());
+	expect_answer(_metadata, unique("disabled"), "upcall");
+	ASSERT_EQ(0, put(KPROBES_ENABLED, "1"));
+	ASSERT_EQ(0, module_load(""));
+	agent_start(_metadata, &self->agent, NULL);
+	expect_answer(_metadata, unique("enabled"), "agent");
 }
 
 /* Switched off in the middle of a request: that one goes on as it began. */
