@@ -2,7 +2,8 @@
 
 //! Waiting for an agent's answer.
 //!
-//! What bounds the wait: the deadline, checked at the end of each slice of it. Who ends it: the key
+//! What bounds the wait: the deadline, checked at the end of each slice of it, which is nearer when
+//! only a fatal signal ends the wait. Who ends it: the key
 //! service wakes the requester when the target key is instantiated or rejected, and a signal does.
 //! That the agent gave the request back or is gone is noticed at the end of a slice. Slices grow
 //! with the time waited, so that this is noticed soon after the beginning of a request, and a long
@@ -60,6 +61,12 @@ const LAST_SLICE: i64 = 250;
 
 /// The same while the agent's signal queue has no room, before the signal is tried again.
 const FULL_QUEUE_SLICE: i64 = 20;
+
+/// The longest that a killable wait may take.
+///
+/// The freezer cannot end it, and a suspend fails when that takes 20 seconds
+/// (`/sys/power/pm_freeze_timeout`).
+const KILLABLE_TIMEOUT: Delta = Delta::from_secs(15);
 
 /// The time limits of requests.
 #[derive(Clone, Copy)]
@@ -164,6 +171,11 @@ impl Request<'_> {
 
     fn wait_for_answer(&mut self, timeout: Delta) -> Result<(), Failure> {
         let killable = self.requester.is_overridden();
+        let timeout = if killable {
+            timeout.min(KILLABLE_TIMEOUT)
+        } else {
+            timeout
+        };
         let start = Instant::<Monotonic>::now();
         let mut slice = FIRST_SLICE;
 
