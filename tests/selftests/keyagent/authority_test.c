@@ -5,7 +5,7 @@
  */
 
 #define _GNU_SOURCE
-#include "lifetime.h"
+#include "authority.h"
 
 #define DATA FIXTURE_DATA(authority)
 
@@ -17,7 +17,6 @@ FIXTURE(authority)
 	const char *desc;
 	struct requester r;
 	long authkey;
-	pid_t orphan;
 };
 
 FIXTURE_SETUP(authority)
@@ -33,14 +32,7 @@ FIXTURE_SETUP(authority)
 
 FIXTURE_TEARDOWN(authority)
 {
-	if (self->orphan > 0)
-		kill(self->orphan, SIGKILL);
 	agent_stop(&self->agent);
-}
-
-static long do_invalidate(struct agent *a __maybe_unused, const void *arg)
-{
-	return neg_errno(keyctl_invalidate(*(const key_serial_t *)arg));
 }
 
 static long do_revoke(struct agent *a __maybe_unused, const void *arg)
@@ -65,38 +57,6 @@ static long do_clear(struct agent *a __maybe_unused,
 	return neg_errno(keyctl_clear(KEY_SPEC_PROCESS_KEYRING));
 }
 
-/* Puts a key into the requester's destination keyring. */
-static long do_add_to_requester(struct agent *a __maybe_unused,
-				const void *arg __maybe_unused)
-{
-	return neg_errno(sys_add_key("user", "smuggled", "x", 1,
-				     KEY_SPEC_REQUESTOR_KEYRING));
-}
-
-static long do_read_callout(struct agent *a __maybe_unused,
-			    const void *arg __maybe_unused)
-{
-	char buf[64];
-
-	return agent_read_callout(buf, sizeof(buf));
-}
-
-/* Reads a key that only the requester possesses. */
-static long do_read(struct agent *a __maybe_unused, const void *arg)
-{
-	char buf[64];
-
-	return neg_errno(keyctl_read(*(const key_serial_t *)arg, buf,
-				     sizeof(buf)));
-}
-
-/* Lets the caller outlive its parent. */
-static long do_orphan(struct agent *a __maybe_unused,
-		      const void *arg __maybe_unused)
-{
-	return neg_errno(prctl(PR_SET_PDEATHSIG, 0));
-}
-
 /* A request that the agent holds, and that it has taken the authority for. */
 static void hold_with_authority(struct __test_metadata *const _metadata,
 				DATA *self)
@@ -106,21 +66,6 @@ static void hold_with_authority(struct __test_metadata *const _metadata,
 	self->authkey = agent_call(_metadata, &self->agent, agent_do_assume,
 				   &self->arg, sizeof(self->arg));
 	ASSERT_LT(0, self->authkey);
-}
-
-static long settle(struct __test_metadata *const _metadata, struct agent *who,
-		   const struct agent_arg *arg)
-{
-	return agent_call(_metadata, who, agent_do_settle, arg, sizeof(*arg));
-}
-
-static long on_authkey(struct __test_metadata *const _metadata,
-		       DATA *self, agent_fn fn)
-{
-	key_serial_t authkey = self->authkey;
-
-	return agent_call(_metadata, &self->agent, fn, &authkey,
-			  sizeof(authkey));
 }
 
 static void expect_answered(struct __test_metadata *const _metadata,
@@ -144,7 +89,8 @@ TEST_F(authority, invalidated)
 	uint64_t since;
 
 	hold_with_authority(_metadata, self);
-	EXPECT_EQ(0, on_authkey(_metadata, self, do_invalidate));
+	EXPECT_EQ(0, on_key(_metadata, &self->agent, do_invalidate,
+			    self->authkey));
 	since = now_ms();
 	expect_noticed(_metadata, &self->r, self->desc, since);
 	EXPECT_TRUE(wait_until(settle(_metadata, &self->agent, &self->arg) ==
@@ -155,12 +101,48 @@ TEST_F(authority, invalidated)
 	expect_negative(_metadata, self->arg.key);
 }
 
+/*
+ * It need not assume the authority for that: who possesses a key with SEARCH
+ * permission may invalidate it. It is found by reading the process keyring.
+ */
+static long do_find_authkey(struct agent *a, const void *arg __maybe_unused)
+{
+	key_serial_t keys[2] = { 0 };
+
+	if (keyctl_read(KEY_SPEC_PROCESS_KEYRING, keys, sizeof(keys)) !=
+	    sizeof(keys))
+		return -ENOENT;
+	return keys[0] == a->sh->key ? keys[1] : keys[0];
+}
+
+TEST_F(authority, invalidated_before_assuming)
+{
+	uint64_t since;
+
+	self->arg.key = request_held(_metadata, &self->agent, &self->r,
+				     self->desc);
+	self->authkey = agent_call(_metadata, &self->agent, do_find_authkey,
+				   NULL, 0);
+	ASSERT_LT(0, self->authkey);
+	EXPECT_EQ(0, on_key(_metadata, &self->agent, do_invalidate,
+			    self->authkey));
+	since = now_ms();
+	expect_noticed(_metadata, &self->r, self->desc, since);
+	EXPECT_EQ(-ENOKEY, agent_call(_metadata, &self->agent, agent_do_assume,
+				      &self->arg, sizeof(self->arg)));
+	expect_revoked(_metadata, self->authkey);
+	expect_negative(_metadata, self->arg.key);
+	expect_settled(_metadata, &self->agent);
+}
+
 /* It may not take it from itself in any way that the kernel must not meet. */
 TEST_F(authority, not_revocable)
 {
 	hold_with_authority(_metadata, self);
-	EXPECT_EQ(-EACCES, on_authkey(_metadata, self, do_revoke));
-	EXPECT_EQ(-EACCES, on_authkey(_metadata, self, do_set_timeout));
+	EXPECT_EQ(-EACCES, on_key(_metadata, &self->agent, do_revoke,
+				  self->authkey));
+	EXPECT_EQ(-EACCES, on_key(_metadata, &self->agent, do_set_timeout,
+				  self->authkey));
 	EXPECT_EQ(0, settle(_metadata, &self->agent, &self->arg));
 	expect_answered(_metadata, self);
 }
@@ -169,7 +151,8 @@ TEST_F(authority, not_revocable)
 TEST_F(authority, unlinked_after_assuming)
 {
 	hold_with_authority(_metadata, self);
-	EXPECT_EQ(0, on_authkey(_metadata, self, do_unlink));
+	EXPECT_EQ(0, on_key(_metadata, &self->agent, do_unlink,
+			    self->authkey));
 	EXPECT_EQ(0, settle(_metadata, &self->agent, &self->arg));
 	expect_answered(_metadata, self);
 }
@@ -183,14 +166,6 @@ TEST_F(authority, unlinked_before_assuming)
 	EXPECT_EQ(-ENOKEY, agent_call(_metadata, &self->agent, agent_do_assume,
 				      &self->arg, sizeof(self->arg)));
 	expect_passed_on(_metadata, &self->r, self->desc, now_ms());
-}
-
-/* Links the authority that the caller has where the requester finds it. */
-static long do_hand_on(struct agent *a __maybe_unused,
-		       const void *arg __maybe_unused)
-{
-	return neg_errno(keyctl_link(KEY_SPEC_REQKEY_AUTH_KEY,
-				     KEY_SPEC_REQUESTOR_KEYRING));
 }
 
 /*
@@ -289,111 +264,6 @@ TEST_F(authority, child_cannot_assume)
 				agent_do_assume_and_settle, &self->arg,
 				sizeof(self->arg)));
 	expect_answered(_metadata, self);
-}
-
-/* Nobody who has taken the authority over a key can do anything with it. */
-static void expect_stripped(struct __test_metadata *const _metadata,
-			    struct agent *who, key_serial_t secret,
-			    const struct agent_arg *arg)
-{
-	/* The authorisation key is revoked a grace period later. */
-	EXPECT_TRUE(wait_until(agent_call(_metadata, who, do_add_to_requester,
-					  NULL, 0) == -EKEYREVOKED));
-	EXPECT_EQ(-EKEYREVOKED, settle(_metadata, who, arg));
-	EXPECT_EQ(-ENOKEY, agent_call(_metadata, who, do_read_callout, NULL, 0));
-	EXPECT_EQ(-EACCES, agent_call(_metadata, who, do_read, &secret,
-				      sizeof(secret)));
-}
-
-/*
- * Three that hold the authority over one key: the agent, its thread, its child.
- * The end of the request takes it from all three, whatever the end is.
- */
-static void hold_threefold(struct __test_metadata *const _metadata,
-			   DATA *self, key_serial_t *secret)
-{
-	/* Possessed by the requester, as it shares our session keyring. */
-	*secret = sys_add_key("user", unique("secret"), "secret", 6,
-			      KEY_SPEC_SESSION_KEYRING);
-	ASSERT_LT(0, *secret);
-	ASSERT_EQ(0, keyctl_setperm(*secret, KEY_POS_ALL));
-	ASSERT_EQ(0, limb_start(_metadata, &self->thread, &self->agent,
-				agent_do_limb_thread));
-	hold_with_authority(_metadata, self);
-	self->orphan = limb_start(_metadata, &self->child, &self->agent,
-				  agent_do_limb_child);
-	ASSERT_LT(0, self->orphan);
-	ASSERT_LT(0, agent_call(_metadata, &self->thread.call, agent_do_assume,
-				&self->arg, sizeof(self->arg)));
-
-	/* While it lasts, it is good for all of this. */
-	EXPECT_EQ(6, agent_call(_metadata, &self->child.call, do_read, secret,
-				sizeof(*secret)));
-	EXPECT_EQ(6, agent_call(_metadata, &self->thread.call, do_read, secret,
-				sizeof(*secret)));
-	EXPECT_EQ(1, agent_call(_metadata, &self->thread.call, do_read_callout,
-				NULL, 0));
-}
-
-TEST_F(authority, stripped_after_answer)
-{
-	key_serial_t secret;
-
-	hold_threefold(_metadata, self, &secret);
-	EXPECT_EQ(0, settle(_metadata, &self->agent, &self->arg));
-	EXPECT_EQ(self->arg.key, requester_finish(&self->r).key);
-
-	/* Who has answered has no authority at all. */
-	EXPECT_EQ(-ENOKEY, agent_call(_metadata, &self->agent,
-				      do_add_to_requester, NULL, 0));
-	EXPECT_EQ(-EACCES, agent_call(_metadata, &self->agent, do_read,
-				      &secret, sizeof(secret)));
-	expect_stripped(_metadata, &self->thread.call, secret, &self->arg);
-	expect_stripped(_metadata, &self->child.call, secret, &self->arg);
-	expect_revoked(_metadata, self->authkey);
-}
-
-TEST_F(authority, stripped_after_rejection)
-{
-	key_serial_t secret;
-
-	hold_threefold(_metadata, self, &secret);
-	self->arg.plan.action = AGENT_REJECT;
-	self->arg.plan.error = EKEYREJECTED;
-	self->arg.plan.timeout = 1;
-	EXPECT_EQ(0, settle(_metadata, &self->child.call, &self->arg));
-	EXPECT_EQ(EKEYREJECTED, requester_finish(&self->r).error);
-	expect_stripped(_metadata, &self->agent, secret, &self->arg);
-	expect_stripped(_metadata, &self->thread.call, secret, &self->arg);
-	expect_revoked(_metadata, self->authkey);
-}
-
-TEST_F(authority, stripped_after_kill)
-{
-	key_serial_t secret;
-
-	hold_threefold(_metadata, self, &secret);
-	ASSERT_EQ(0, kill(self->r.pid, SIGKILL));
-	EXPECT_EQ(REQUESTER_DIED, requester_finish(&self->r).error);
-	expect_stripped(_metadata, &self->agent, secret, &self->arg);
-	expect_stripped(_metadata, &self->thread.call, secret, &self->arg);
-	expect_stripped(_metadata, &self->child.call, secret, &self->arg);
-	expect_revoked(_metadata, self->authkey);
-}
-
-/* The agent's death takes it from what the agent leaves behind. */
-TEST_F(authority, stripped_after_death)
-{
-	key_serial_t secret;
-
-	hold_threefold(_metadata, self, &secret);
-	ASSERT_EQ(0, agent_call(_metadata, &self->child.call, do_orphan, NULL,
-				0));
-	ASSERT_EQ(0, kill(self->agent.pid, SIGKILL));
-	ASSERT_EQ(0, wait_dead(self->agent.pid));
-	EXPECT_EQ(ENOKEY, requester_finish(&self->r).error);
-	expect_stripped(_metadata, &self->child.call, secret, &self->arg);
-	expect_revoked(_metadata, self->authkey);
 }
 
 KEYAGENT_HARNESS_MAIN

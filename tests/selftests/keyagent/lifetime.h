@@ -230,22 +230,27 @@ thread_exit(struct __test_metadata *const _metadata, struct agent *a)
 
 /* ------------------------------------------------------------------ exec */
 
-#define PAUSE_VARIABLE	"KEYAGENT_TEST_PAUSE"
+#define EXEC_VARIABLE	"KEYAGENT_TEST_EXEC"
 
 /*
- * The program again, as somebody who tells that it runs, on the descriptor that
- * the variable names, and then only waits to be killed.
+ * The program again, as somebody who tells that it runs and then only does what
+ * agent_call() says. The variable names the descriptor for both, and where a
+ * function was before.
  */
-static void __attribute__((constructor(200))) pause_if_asked(void)
+static void __attribute__((constructor(200))) serve_if_asked(void)
 {
-	const char *fd = getenv(PAUSE_VARIABLE);
+	const char *s = getenv(EXEC_VARIABLE);
+	struct agent a = { 0 };
+	unsigned long before;
 
-	if (!fd)
+	if (!s)
 		return;
-	if (write(atoi(fd), "", 1) != 1)
+	if (sscanf(s, "%d %lx", &a.ctl, &before) != 2 ||
+	    write(a.ctl, "", 1) != 1)
 		_exit(1);
+	agent_moved = (uintptr_t)serve_if_asked - before;
 	for (;;)
-		pause();
+		agent_serve_call(&a);
 }
 
 enum disposition {
@@ -261,18 +266,19 @@ enum disposition {
 static __maybe_unused long agent_do_exec_self(struct agent *a, const void *arg)
 {
 	const enum disposition *how = arg;
-	char fd[16];
+	char to[64];
 	sigset_t set;
 
-	snprintf(fd, sizeof(fd), "%d", dup(a->ctl));
-	setenv(PAUSE_VARIABLE, fd, 1);
+	snprintf(to, sizeof(to), "%d %lx", dup(a->ctl),
+		 (unsigned long)serve_if_asked);
+	setenv(EXEC_VARIABLE, to, 1);
 	sigemptyset(&set);
 	sigaddset(&set, a->opts.sig);
 	if (*how == SIGNAL_IGNORED)
 		signal(a->opts.sig, SIG_IGN);
 	if (*how != SIGNAL_BLOCKED)
 		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	execl("/proc/self/exe", "pause", NULL);
+	execl("/proc/self/exe", "executed", NULL);
 	_exit(127);
 }
 
