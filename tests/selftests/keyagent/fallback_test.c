@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * When an agent is found but cannot be asked, /sbin/request-key is, exactly as if
- * there were no agent. And what happens when its signal queue is full.
+ * there were no agent.
  */
 
-#include <sys/resource.h>
-
-#include "module.h"
 #include "userns.h"
 
 FIXTURE(fallback) {
@@ -205,12 +202,6 @@ static long free_quota(struct agent *a, const void *arg)
 	return neg_errno(keyctl_update(key, "x", 1));
 }
 
-static long user_with_ptrace(struct agent *a)
-{
-	(void)a;
-	return become_with_cap(1003, CAP_SYS_PTRACE);
-}
-
 TEST_F(fallback, quota_of_the_agent_is_used_up)
 {
 	const struct agent_opts opts = { .prepare = user_with_ptrace };
@@ -222,145 +213,6 @@ TEST_F(fallback, quota_of_the_agent_is_used_up)
 	EXPECT_LT(0, sys_request_key("user", unique("quota"), "x", 0));
 	EXPECT_EQ(1, agent_asked(&self->a));
 	expect_settled(_metadata, &self->a);
-}
-
-/*
- * One signal may be pending, and one that is none of ours is. Another user than
- * root, because the limit counts all processes of the user.
- */
-static long queue_is_full(struct agent *a)
-{
-	const struct rlimit one = { 1, 1 };
-	sigset_t set;
-	long ret = user_with_ptrace(a);
-
-	if (ret < 0)
-		return ret;
-	sigemptyset(&set);
-	sigaddset(&set, AGENT_SIGNAL + 1);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) ||
-	    setrlimit(RLIMIT_SIGPENDING, &one) ||
-	    sigqueue(getpid(), AGENT_SIGNAL + 1, (union sigval){ 0 }))
-		return -errno;
-	return sigqueue(getpid(), AGENT_SIGNAL + 1, (union sigval){ 0 }) &&
-		errno == EAGAIN ? 0 : -EEXIST;
-}
-
-static long make_room(struct agent *a, const void *arg)
-{
-	const struct timespec now = { 0 };
-	sigset_t set;
-
-	(void)a;
-	(void)arg;
-	sigemptyset(&set);
-	sigaddset(&set, AGENT_SIGNAL + 1);
-	return neg_errno(sigtimedwait(&set, NULL, &now));
-}
-
-/* The signal is sent when there is room for it. */
-TEST_F(fallback, full_signal_queue_then_room)
-{
-	const struct agent_opts opts = { .prepare = queue_is_full };
-	const struct requester_opts req = { .desc = unique("room") };
-	struct requester_result res;
-	struct requester r;
-	struct pollfd fd;
-
-	agent_start(_metadata, &self->a, &opts);
-	requester_start(_metadata, &r, &req);
-	fd = (struct pollfd){ .fd = r.fd, .events = POLLIN };
-	EXPECT_EQ(0, poll(&fd, 1, 500));
-	EXPECT_EQ(0, agent_asked(&self->a));
-	EXPECT_LT(0, agent_call(_metadata, &self->a, make_room, NULL, 0));
-	res = requester_finish(&r);
-	EXPECT_LT(0, res.key);
-	EXPECT_STREQ("agent", payload_of(res.key));
-	EXPECT_EQ(1, agent_asked(&self->a));
-	EXPECT_EQ(0, upcall_count(req.desc, NULL));
-	expect_settled(_metadata, &self->a);
-}
-
-/* No signal may be pending at all: the same, until more may. */
-static long no_queue(struct agent *a)
-{
-	const struct rlimit none = { 0, 1 };
-	long ret = user_with_ptrace(a);
-
-	if (ret < 0)
-		return ret;
-	return neg_errno(setrlimit(RLIMIT_SIGPENDING, &none));
-}
-
-static long allow_one(struct agent *a, const void *arg)
-{
-	const struct rlimit one = { 1, 1 };
-
-	(void)a;
-	(void)arg;
-	return neg_errno(setrlimit(RLIMIT_SIGPENDING, &one));
-}
-
-TEST_F(fallback, no_signal_queue_then_one)
-{
-	const struct agent_opts opts = { .prepare = no_queue };
-	const struct requester_opts req = { .desc = unique("none") };
-	struct requester_result res;
-	struct requester r;
-	struct pollfd fd;
-	int i;
-
-	agent_start(_metadata, &self->a, &opts);
-	requester_start(_metadata, &r, &req);
-	fd = (struct pollfd){ .fd = r.fd, .events = POLLIN };
-	EXPECT_EQ(0, poll(&fd, 1, 500));
-	EXPECT_EQ(0, agent_asked(&self->a));
-	EXPECT_EQ(0, agent_call(_metadata, &self->a, allow_one, NULL, 0));
-	res = requester_finish(&r);
-	EXPECT_LT(0, res.key);
-	EXPECT_STREQ("agent", payload_of(res.key));
-	/* One at a time is enough for one request after another. */
-	for (i = 0; i < 3; i++)
-		EXPECT_LT(0, sys_request_key("user", unique("one"), "x", 0));
-	EXPECT_EQ(4, agent_asked(&self->a));
-	EXPECT_EQ(0, upcall_count(req.desc, NULL));
-	expect_settled(_metadata, &self->a);
-}
-
-/*
- * A request of which the agent is never told ends with its time. That takes all of
- * it, so there is less, where the module can be loaded anew.
- */
-static void expect_timeout(struct __test_metadata *const _metadata,
-			   struct agent *a, long (*prepare)(struct agent *a))
-{
-	const bool reload = getenv("KEYAGENT_MODULE") && !geteuid();
-	const struct agent_opts opts = { .prepare = prepare };
-	const struct requester_opts req = { .desc = unique("untold") };
-	struct requester_result res;
-
-	if (reload)
-		ASSERT_EQ(0, module_reload("timeout_ms=1000"));
-	agent_start(_metadata, a, &opts);
-	res = request_in_child(_metadata, &req);
-	EXPECT_EQ(-1, res.key);
-	EXPECT_EQ(ETIMEDOUT, res.error);
-	EXPECT_EQ(0, agent_asked(a));
-	EXPECT_EQ(0, upcall_count(req.desc, NULL));
-	expect_settled(_metadata, a);
-	agent_stop(a);
-	if (reload)
-		EXPECT_EQ(0, module_reload(""));
-}
-
-TEST_F(fallback, no_signal_queue)
-{
-	expect_timeout(_metadata, &self->a, no_queue);
-}
-
-TEST_F(fallback, full_signal_queue)
-{
-	expect_timeout(_metadata, &self->a, queue_is_full);
 }
 
 KEYAGENT_HARNESS_MAIN
