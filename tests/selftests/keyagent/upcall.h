@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What /sbin/request-key is while the tests run: upcall_helper, which notes each
- * call in a log and instantiates the key with the payload "upcall". The kernel
- * starts it in the initial mount namespace, so it is bind-mounted there, once for
+ * call in a log and instantiates the key with the payload "upcall", or with what
+ * the host's answers say (answers.h). The kernel starts it in the initial mount namespace, so it is bind-mounted there, once for
  * a whole test program, and taken away when the program ends.
  */
 #ifndef KEYAGENT_UPCALL_H

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "answers.h"
 #include "upcall.h"
 
 static void note(char **argv, const char *type, const char *desc)
@@ -24,8 +25,9 @@ static void note(char **argv, const char *type, const char *desc)
 
 int main(int argc, char **argv)
 {
-	char buf[4200], *desc = buf;
+	char buf[4200], *desc = buf, answer[128];
 	key_serial_t key;
+	size_t len;
 	int i;
 
 	if (argc != 8)
@@ -45,5 +47,10 @@ int main(int argc, char **argv)
 	note(argv, buf, desc);
 	if (!strncmp(desc, UPCALL_SILENT, strlen(UPCALL_SILENT)))
 		return 0;
-	return keyctl_instantiate(key, "upcall", 6, 0) ? 1 : 0;
+	len = answer_find(buf, desc, answer);
+	if (!len) {
+		strcpy(answer, "upcall");
+		len = strlen(answer);
+	}
+	return keyctl_instantiate(key, answer, len, 0) ? 1 : 0;
 }
