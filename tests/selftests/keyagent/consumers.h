@@ -60,6 +60,26 @@ module_needed(struct __test_metadata *const _metadata, const char *module)
 	}
 }
 
+/* Removes it, with what only it needs, once nothing uses it any more. */
+static __maybe_unused void
+module_remove(struct __test_metadata *const _metadata, const char *module)
+{
+	EXPECT_TRUE(wait_until(!modprobe("-r", module))) {
+		TH_LOG("cannot remove %s", module);
+	}
+}
+
+/* Takes the answer out of the kernel's cache, as its expiry would. */
+static __maybe_unused void forget(struct __test_metadata *const _metadata,
+				   const char *desc)
+{
+	char line[1024];
+
+	ASSERT_TRUE(proc_keys_line(0, desc, line, sizeof(line)));
+	ASSERT_EQ(0, keyctl_invalidate(strtol(line, NULL, 16)));
+	ASSERT_TRUE(wait_until(!proc_keys_line(0, desc, NULL, 0)));
+}
+
 /* ------------------------------------------------------ host and container */
 
 /* Makes the directory of this mount namespace, with these answers in it. */
@@ -74,7 +94,7 @@ static __maybe_unused long work_dir_make(const char *answers)
 		return -errno;
 	if (mount("tmpfs", WORK_DIR, "tmpfs", 0, "mode=755"))
 		return -errno;
-	for (i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(dirs); i++)
 		if (mkdir(dirs[i], 0755))
 			return -errno;
 	return neg_errno(write_word(ANSWERS_PATH, O_CREAT, answers));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Those in the kernel who ask for keys, in earnest: mounts that look up the name
- * of their server, and NFS that maps the owners of files. In a container the
- * answer is that of the container's agent, on the host that of the host.
+ * of their server. In a container the answer is that of the container's agent, on
+ * the host that of the host. For NFS id mapping see consumers_idmap_test.c.
  *
  * Who asks for what, and for whom an answer counts, is described in
  * Documentation/admin-guide/keyagent-consumers.rst.
@@ -10,6 +10,7 @@
 
 #define _GNU_SOURCE
 #include "consumers.h"
+#include "observe.h"
 #include "userns.h"
 
 #define HOST_ADDRESS		"127.0.0.22"
@@ -92,16 +93,6 @@ static void ceph_expect_asked(struct __test_metadata *const _metadata,
 	EXPECT_EQ(host, upcall_count(self->name, NULL));
 }
 
-/* Takes the answer out of the kernel's cache, as its expiry would. */
-static void forget(struct __test_metadata *const _metadata, const char *desc)
-{
-	char line[1024];
-
-	ASSERT_TRUE(proc_keys_line(0, desc, line, sizeof(line)));
-	ASSERT_EQ(0, keyctl_invalidate(strtol(line, NULL, 16)));
-	ASSERT_TRUE(wait_until(!proc_keys_line(0, desc, NULL, 0)));
-}
-
 /* Both ask for the same name. */
 TEST_F(ceph, each_its_own_answer)
 {
@@ -177,5 +168,117 @@ TEST_F(ceph, agent_that_may_not_administer)
 }
 
 #undef DATA
+
+/* ---------------------------------------------------------- kernel threads */
+
+FIXTURE(thread) {
+	struct agent a;
+	struct call *call;
+	char name[64], desc[128];
+	struct outcomes before;
+};
+
+FIXTURE_SETUP(thread)
+{
+	char answers[256];
+
+	test_session(_metadata);
+	server_name(self->name, sizeof(self->name));
+	snprintf(answers, sizeof(answers),
+		 "dns_resolver %s 127.0.0.1\ndns_resolver afsdb:%s 127.0.0.1\n",
+		 self->name, self->name);
+	ASSERT_EQ(0, work_dir_make(answers));
+	container_start(_metadata, &self->a, "dns_resolver", container_prepare,
+			answers);
+	self->call = mmap(NULL, sizeof(*self->call), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)self->call);
+	ASSERT_TRUE(outcomes_read(&self->before));
+}
+
+FIXTURE_TEARDOWN(thread)
+{
+	agent_stop(&self->a);
+	work_dir_remove();
+}
+
+#define THREAD_DATA	FIXTURE_DATA(thread)
+
+/* Only the host was asked, once, because a thread of the kernel asked. */
+static void expect_thread_asked(struct __test_metadata *const _metadata,
+				THREAD_DATA *self)
+{
+	EXPECT_TRUE(wait_until(upcall_count(self->desc, NULL)));
+	EXPECT_EQ(1, upcall_count(self->desc, NULL));
+	EXPECT_EQ(0, agent_asked(&self->a));
+	expect_outcome(_metadata, &self->before, "worker");
+}
+
+/* The name is looked up when the connection is lost, by the thread that serves it. */
+TEST_F(thread, cifs_connects_again)
+{
+	char source[128];
+
+	module_needed(_metadata, "cifs");
+	snprintf(source, sizeof(source), "//%s/share", self->name);
+	snprintf(self->desc, sizeof(self->desc), "%s", self->name);
+	*self->call = (struct call){
+		.source = source,
+		.type = "cifs",
+		.options = "ip=" CONTAINER_ADDRESS ",user=x,pass=x",
+		.port = 445,
+	};
+	ASSERT_EQ(0, run_in(_metadata, &self->a, INSIDE | SUBSCRIBED,
+			    call_by_mount, self->call));
+	EXPECT_STREQ(CONTAINER_ADDRESS, inet_ntoa(self->call->reached)) {
+		TH_LOG("mount: %s", strerror(self->call->error));
+	}
+	expect_thread_asked(_metadata, self);
+}
+
+static long afs_look_up(void *arg)
+{
+	char path[128];
+	struct stat st;
+	long ret;
+
+	if (mount("none", WORK_DIR "/mnt", "afs", 0, "dyn"))
+		return -errno;
+	snprintf(path, sizeof(path), WORK_DIR "/mnt/%s", (const char *)arg);
+	/* There is no cell at that address, and we do not want one. */
+	stat(path, &st);
+	ret = neg_errno(umount(WORK_DIR "/mnt"));
+	return ret;
+}
+
+TEST_F(thread, afs_looks_up_a_cell)
+{
+	module_needed(_metadata, "kafs");
+	snprintf(self->desc, sizeof(self->desc), "afsdb:%s", self->name);
+	EXPECT_EQ(0, run_in(_metadata, &self->a, INSIDE | SUBSCRIBED,
+			    afs_look_up, self->name));
+	expect_thread_asked(_metadata, self);
+}
+
+/* --------------------------------------------------------------- afterwards */
+
+FIXTURE(afterwards) {
+};
+
+FIXTURE_SETUP(afterwards)
+{
+}
+
+FIXTURE_TEARDOWN(afterwards)
+{
+}
+
+TEST_F(afterwards, modules_can_be_removed)
+{
+	module_remove(_metadata, "ceph");
+	module_remove(_metadata, "cifs");
+	module_remove(_metadata, "kafs");
+	EXPECT_TRUE(wait_until(!proc_keys_line(0, " .dns_resolver", NULL, 0)));
+}
 
 KEYAGENT_HARNESS_MAIN

@@ -48,9 +48,7 @@ int main(int argc, char **argv)
 	if (!strncmp(desc, UPCALL_SILENT, strlen(UPCALL_SILENT)))
 		return 0;
 	len = answer_find(buf, desc, answer);
-	if (!len) {
-		strcpy(answer, "upcall");
-		len = strlen(answer);
-	}
-	return keyctl_instantiate(key, answer, len, 0) ? 1 : 0;
+	if (len)
+		return keyctl_instantiate(key, answer, len, 0) ? 1 : 0;
+	return keyctl_instantiate(key, "upcall", 6, 0) ? 1 : 0;
 }
