@@ -130,7 +130,7 @@ impl KeyType for AgentKey {
             outcomes.get(Outcome::TimedOut),
             outcomes.get(Outcome::Died) + outcomes.get(Outcome::DiedUntaken),
             outcomes.get(Outcome::Declined),
-            outcomes.get(Outcome::Denied),
+            outcomes.denied(),
             load.count,
             load.oldest_ms,
         ))

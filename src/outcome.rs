@@ -71,8 +71,20 @@ outcomes! {
     NoProcessKeyring => c"no_process_keyring",
     /// The agent key was revoked, expired or invalidated just now.
     Withdrawn => c"withdrawn",
-    /// The agent may not have this requester's authority.
-    Denied => c"denied",
+    /// The agent may not have the authority: it lives in another user namespace.
+    DeniedUserNamespace => c"denied_user_ns",
+    /// The same: it is another user.
+    DeniedUser => c"denied_user",
+    /// The same: it is in another group.
+    DeniedGroup => c"denied_group",
+    /// The same: the requester has capabilities that it lacks.
+    DeniedCapabilities => c"denied_capabilities",
+    /// The same: the requester is not dumpable.
+    DeniedNotDumpable => c"denied_not_dumpable",
+    /// The same: it cannot gain privileges, and the requester can.
+    DeniedNoNewPrivs => c"denied_no_new_privs",
+    /// The same: the kernel asks for itself, and it is no administrator.
+    DeniedOverridden => c"denied_overridden",
     /// The signal would be ignored by the agent, or kill it.
     Deaf => c"deaf",
     /// The authorisation key could not be linked for the agent: for its quota, as a rule.
@@ -102,6 +114,22 @@ impl Counters {
         self.0
             .get(outcome as usize)
             .map_or(0, |counter| counter.load(Relaxed))
+    }
+
+    /// How many requests were denied to the agent, for whatever reason.
+    pub(crate) fn denied(&self) -> u64 {
+        [
+            Outcome::DeniedUserNamespace,
+            Outcome::DeniedUser,
+            Outcome::DeniedGroup,
+            Outcome::DeniedCapabilities,
+            Outcome::DeniedNotDumpable,
+            Outcome::DeniedNoNewPrivs,
+            Outcome::DeniedOverridden,
+        ]
+        .into_iter()
+        .map(|outcome| self.get(outcome))
+        .sum()
     }
 }
 

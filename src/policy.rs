@@ -2,13 +2,22 @@
 
 //! Who may answer whom.
 //!
-//! The authority to construct a key opens the requester's keyrings, so an agent has to be one
-//! that could take control of the requester anyway. Pure functions over plain data: the caller
-//! reads the data from the tasks as they are at that moment.
+//! The authority to construct a key opens the keyrings of the requester, and lets the agent decide
+//! what the requester believes. So an agent has to be one that could take control of the requester
+//! anyway: who could trace it. [`judge`] is the whole rule. Pure functions over plain data: the
+//! caller reads the data from the tasks as they are at that moment.
+//!
+//! `Documentation/security/keys/keyagent.rst` gives the reason for each clause.
 
-/// The four user ids of a task, in the initial user namespace's terms.
+#[cfg(CONFIG_KUNIT = "y")]
+mod tests;
+
+use crate::outcome::Outcome;
+
+/// The four ids of one kind, of users or of groups, that a task has, in the initial user
+/// namespace's terms.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Uids {
+pub(crate) struct Ids {
     /// Who the task is.
     pub(crate) real: u32,
     /// As whom it acts.
@@ -19,170 +28,178 @@ pub(crate) struct Uids {
     pub(crate) fs: u32,
 }
 
-impl Uids {
+impl Ids {
     /// The one id that all four are, if they are one.
     fn single(self) -> Option<u32> {
         let one = self.real;
         (self.effective == one && self.saved == one && self.fs == one).then_some(one)
     }
+
+    /// Whether all eight ids are one.
+    fn are_all(self, other: Self) -> bool {
+        self.single().is_some_and(|one| other.single() == Some(one))
+    }
 }
 
-/// How an agent stands to one set of credentials that its authority would open.
+/// What decides over credentials.
+#[derive(Clone, Copy)]
+pub(crate) struct Identity {
+    /// The user ids.
+    pub(crate) uids: Ids,
+    /// The group ids, without the supplementary groups.
+    pub(crate) gids: Ids,
+    /// The permitted capabilities, a bit for each.
+    pub(crate) permitted: u64,
+}
+
+/// How the agent stands to one set of credentials.
 #[derive(Clone, Copy)]
 pub(crate) struct Standing {
-    /// The agent's ids.
-    pub(crate) agent: Uids,
-    /// The ids in the credentials.
-    pub(crate) other: Uids,
-    /// Whether both live in the same user namespace.
+    /// What is in the credentials.
+    pub(crate) identity: Identity,
+    /// Whether they and the agent's belong to the same user namespace.
     pub(crate) same_user_ns: bool,
-    /// Whether the agent has CAP_SYS_PTRACE in the user namespace of the credentials.
+    /// Whether the agent has `CAP_SYS_PTRACE` in their user namespace.
     pub(crate) may_trace: bool,
 }
 
 impl Standing {
     /// Whether the agent could act as the owner of the credentials already.
-    fn dominates(self) -> bool {
-        self.may_trace
-            || (self.same_user_ns
-                && self
-                    .agent
-                    .single()
-                    .is_some_and(|uid| self.other.single() == Some(uid)))
+    fn check(self, agent: Identity) -> Result<(), Denial> {
+        if self.may_trace {
+            return Ok(());
+        }
+        if !self.same_user_ns {
+            return Err(Denial::UserNamespace);
+        }
+        if !agent.uids.are_all(self.identity.uids) {
+            return Err(Denial::User);
+        }
+        if !agent.gids.are_all(self.identity.gids) {
+            return Err(Denial::Group);
+        }
+        if self.identity.permitted & !agent.permitted != 0 {
+            return Err(Denial::Capabilities);
+        }
+        Ok(())
     }
 }
 
-/// Whether an agent may answer a request that would open the credentials of `standings`.
-///
-/// The answer to a request that the kernel makes for itself, under credentials that override the
-/// requester's, can serve the whole system: it takes an agent that may administer that.
-pub(crate) fn may_answer(
-    standings: &[Standing],
-    is_overridden: bool,
-    may_administer_system: bool,
-) -> bool {
-    standings.iter().all(|standing| standing.dominates())
-        && (!is_overridden || may_administer_system)
+/// A process whose keyrings the authority opens, as it is besides its credentials.
+#[derive(Clone, Copy)]
+pub(crate) struct Process {
+    /// Whether its memory is its user's: it has not had privileges that it dropped since, and has
+    /// not asked that nobody looks.
+    pub(crate) is_dumpable: bool,
+    /// Whether the agent has `CAP_SYS_PTRACE` in the user namespace that its program belongs to.
+    pub(crate) may_trace: bool,
 }
 
-#[kernel::macros::kunit_tests(keyagent_policy)]
-mod tests {
-    use super::*;
-
-    fn uids(real: u32, effective: u32, saved: u32, fs: u32) -> Uids {
-        Uids {
-            real,
-            effective,
-            saved,
-            fs,
+impl Process {
+    fn check(self) -> Result<(), Denial> {
+        if self.is_dumpable || self.may_trace {
+            Ok(())
+        } else {
+            Err(Denial::NotDumpable)
         }
     }
+}
 
-    const USER: Uids = Uids {
-        real: 1000,
-        effective: 1000,
-        saved: 1000,
-        fs: 1000,
+/// A request and the agent that is to answer it.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    /// Who the agent is.
+    pub(crate) agent: Identity,
+    /// The requester's own credentials.
+    pub(crate) real: Standing,
+    /// The credentials that the request is made under.
+    pub(crate) subjective: Standing,
+    /// The credentials whose keyrings the authority opens.
+    pub(crate) granted: Standing,
+    /// The requester's process.
+    pub(crate) requester: Process,
+    /// The process whose keyrings the authority opens: another one, when the requester is itself
+    /// answering a request.
+    pub(crate) grantor: Process,
+    /// Whether `no_new_privs` is set for the agent.
+    pub(crate) agent_no_new_privs: bool,
+    /// Whether it is set for the requester.
+    pub(crate) requester_no_new_privs: bool,
+    /// Whether the kernel makes the request for itself, under credentials that override the
+    /// requester's.
+    pub(crate) is_overridden: bool,
+    /// Whether the agent has `CAP_SYS_ADMIN` in the initial user namespace.
+    pub(crate) may_administer_system: bool,
+    /// Whether the answer is for one net namespace alone, in which the agent lives, and it has
+    /// `CAP_SYS_ADMIN` in the user namespace that owns that.
+    pub(crate) may_administer_net: bool,
+}
+
+/// What an agent may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Grant {
+    /// The authority as the key service made it.
+    Whole,
+    /// The authority to construct the target key, and nothing else.
+    Confined,
+}
+
+/// Why an agent may not have the authority.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Denial {
+    /// It lives in another user namespace than the requester.
+    UserNamespace,
+    /// It is another user than the requester, or not one user alone.
+    User,
+    /// The same for the groups.
+    Group,
+    /// The requester has capabilities that it lacks.
+    Capabilities,
+    /// The requester's process is not its user's to look into.
+    NotDumpable,
+    /// It has given up gaining privileges, and the requester has not.
+    NoNewPrivs,
+    /// It takes an administrator to answer the kernel itself.
+    Overridden,
+}
+
+impl From<Denial> for Outcome {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::UserNamespace => Self::DeniedUserNamespace,
+            Denial::User => Self::DeniedUser,
+            Denial::Group => Self::DeniedGroup,
+            Denial::Capabilities => Self::DeniedCapabilities,
+            Denial::NotDumpable => Self::DeniedNotDumpable,
+            Denial::NoNewPrivs => Self::DeniedNoNewPrivs,
+            Denial::Overridden => Self::DeniedOverridden,
+        }
+    }
+}
+
+/// Whether the agent may answer the request, and with which authority.
+///
+/// The answer to a request that the kernel makes for itself can serve the whole system, and so can
+/// what else the authority opens: it takes an agent that may administer that. Who administers a net
+/// namespace may answer what is for that alone, with an authority that opens nothing else.
+pub(crate) fn judge(case: &Case) -> Result<Grant, Denial> {
+    let grant = if !case.is_overridden || case.may_administer_system {
+        Grant::Whole
+    } else if case.may_administer_net {
+        Grant::Confined
+    } else {
+        return Err(Denial::Overridden);
     };
 
-    fn plain(agent: Uids, other: Uids) -> bool {
-        let standing = Standing {
-            agent,
-            other,
-            same_user_ns: true,
-            may_trace: false,
-        };
-        may_answer(&[standing], false, false)
+    case.real.check(case.agent)?;
+    case.requester.check()?;
+    if grant == Grant::Whole {
+        case.subjective.check(case.agent)?;
+        case.granted.check(case.agent)?;
+        case.grantor.check()?;
     }
-
-    #[test]
-    fn same_user_may_answer() {
-        assert!(plain(USER, USER));
+    if case.agent_no_new_privs && !case.requester_no_new_privs && !case.real.may_trace {
+        return Err(Denial::NoNewPrivs);
     }
-
-    #[test]
-    fn each_uid_of_the_requester_counts() {
-        assert!(!plain(USER, uids(0, 1000, 1000, 1000)));
-        assert!(!plain(USER, uids(1000, 0, 1000, 1000)));
-        assert!(!plain(USER, uids(1000, 1000, 0, 1000)));
-        assert!(!plain(USER, uids(1000, 1000, 1000, 0)));
-        assert!(!plain(USER, uids(0, 0, 0, 0)));
-    }
-
-    #[test]
-    fn each_uid_of_the_agent_counts() {
-        assert!(!plain(uids(0, 1000, 1000, 1000), USER));
-        assert!(!plain(uids(1000, 0, 1000, 1000), USER));
-        assert!(!plain(uids(1000, 1000, 0, 1000), USER));
-        assert!(!plain(uids(1000, 1000, 1000, 0), USER));
-        assert!(!plain(uids(0, 0, 0, 0), USER));
-    }
-
-    #[test]
-    fn equal_but_mixed_uids_do_not_suffice() {
-        let mixed = uids(1000, 0, 0, 0);
-        assert!(!plain(mixed, mixed));
-    }
-
-    #[test]
-    fn the_same_uid_elsewhere_is_another_user() {
-        let standing = Standing {
-            agent: USER,
-            other: USER,
-            same_user_ns: false,
-            may_trace: false,
-        };
-        assert!(!may_answer(&[standing], false, false));
-    }
-
-    #[test]
-    fn who_may_trace_may_answer() {
-        let standing = Standing {
-            agent: uids(0, 0, 0, 0),
-            other: USER,
-            same_user_ns: false,
-            may_trace: true,
-        };
-        assert!(may_answer(&[standing], false, false));
-    }
-
-    #[test]
-    fn every_standing_counts() {
-        let good = Standing {
-            agent: USER,
-            other: USER,
-            same_user_ns: true,
-            may_trace: false,
-        };
-        let bad = Standing {
-            other: uids(0, 0, 0, 0),
-            ..good
-        };
-        assert!(may_answer(&[good, good], false, false));
-        assert!(!may_answer(&[good, bad], false, false));
-        assert!(!may_answer(&[bad, good], false, false));
-    }
-
-    #[test]
-    fn overridden_credentials_take_an_administrator() {
-        let standing = Standing {
-            agent: uids(0, 0, 0, 0),
-            other: uids(0, 0, 0, 0),
-            same_user_ns: true,
-            may_trace: true,
-        };
-        assert!(!may_answer(&[standing], true, false));
-        assert!(may_answer(&[standing], true, true));
-    }
-
-    #[test]
-    fn an_administrator_has_to_dominate_too() {
-        let standing = Standing {
-            agent: USER,
-            other: uids(0, 0, 0, 0),
-            same_user_ns: true,
-            may_trace: false,
-        };
-        assert!(!may_answer(&[standing], true, true));
-    }
+    Ok(grant)
 }

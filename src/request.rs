@@ -8,8 +8,8 @@
 //! original upcall, when no agent was asked or it gave the request back, or by the wait.
 //!
 //! Locks: the agent's `exec_update_lock` (read, only tried), inside it the semaphore of its process
-//! keyring and its `siglock`, inside all the locks of the two tables, one at a time. None is held
-//! during the wait.
+//! keyring, its `alloc_lock` and its `siglock`, inside all the locks of the two tables, one at a time.
+//! None is held during the wait.
 
 use crate::{
     agent::{
@@ -31,13 +31,13 @@ use crate::{
     },
     policy::{
         self,
+        Process,
         Standing, //
     },
     sys::{
         authkey::{
             AuthKey,
-            AuthKeyId,
-            RevocationQueue, //
+            AuthKeyId, //
         },
         cred::{
             self,
@@ -48,6 +48,7 @@ use crate::{
             Original, //
         },
         key::Key,
+        revocation::RevocationQueue,
         task::{
             self,
             Thread, //
@@ -250,10 +251,13 @@ impl Server {
         if key.validate().is_err() {
             return Err((authkey, Refusal::Unfit(Outcome::Withdrawn)));
         }
-        if !is_authorised(&thread, &agent_cred, requester, &authkey) {
-            agent.outcomes().count(Outcome::Denied);
-            return Err((authkey, Refusal::Unfit(Outcome::Denied)));
-        }
+        let grant = match policy::judge(&case(&thread, &agent_cred, requester, &authkey)) {
+            Ok(grant) => grant,
+            Err(denial) => {
+                agent.outcomes().count(denial.into());
+                return Err((authkey, Refusal::Unfit(denial.into())));
+            }
+        };
         if !agent.signal().would_be_seen_by(&thread) {
             return Err((authkey, Refusal::Unfit(Outcome::Deaf)));
         }
@@ -265,7 +269,7 @@ impl Server {
             return Err((authkey, Refusal::Unfit(Outcome::Cycle)));
         }
 
-        let authkey = match authkey.hand_to(&ring, &self.revocations) {
+        let authkey = match authkey.hand_to(&ring, grant, &self.revocations) {
             Ok(authkey) => authkey,
             Err((authkey, error)) => {
                 entry.clear_agent();
@@ -308,27 +312,45 @@ fn find(requester: &Requester, target: &Key) -> Option<ARef<Key>> {
         .ok()
 }
 
-/// Whether the agent could act as everyone whose keyrings the authority opens.
-fn is_authorised(
+/// The request and the agent, as they are at this moment.
+fn case(
     thread: &Thread,
     agent: &Credential,
     requester: &Requester,
     authkey: &AuthKey,
-) -> bool {
+) -> policy::Case {
+    let current = Thread::current();
     let standing = |other: &Credential| Standing {
-        agent: cred::uids(agent),
-        other: cred::uids(other),
+        identity: cred::identity(other),
         same_user_ns: cred::same_user_ns(agent, other),
         may_trace: cred::may_trace_in_user_ns_of(agent, other),
     };
+    let process = |other: &Thread| Process {
+        is_dumpable: other.is_dumpable(),
+        may_trace: cred::may_trace_program_of(agent, other),
+    };
+    let granted = standing(authkey.granted_cred());
+    let is_overridden = requester.is_overridden();
 
-    policy::may_answer(
-        &[
-            standing(requester.real()),
-            standing(requester.subjective()),
-            standing(authkey.granted_cred()),
-        ],
-        requester.is_overridden(),
-        cred::may_administer_system(thread),
-    )
+    policy::Case {
+        agent: cred::identity(agent),
+        real: standing(requester.real()),
+        subjective: standing(requester.subjective()),
+        granted,
+        requester: process(&current),
+        // Of one that is gone nobody knows whether it was dumpable.
+        grantor: authkey.grantor().map_or(
+            Process {
+                is_dumpable: false,
+                may_trace: granted.may_trace,
+            },
+            |grantor| process(&grantor),
+        ),
+        agent_no_new_privs: thread.has_no_new_privs(),
+        requester_no_new_privs: current.has_no_new_privs(),
+        is_overridden,
+        may_administer_system: is_overridden && cred::may_administer_system(agent),
+        may_administer_net: is_overridden
+            && cred::may_administer_net_of(agent, thread, authkey.target()),
+    }
 }

@@ -11,6 +11,7 @@ pub(crate) mod detour;
 pub(crate) mod key;
 pub(crate) mod key_type;
 pub(crate) mod raw_spin_lock;
+pub(crate) mod revocation;
 pub(crate) mod seq_file;
 pub(crate) mod signal;
 pub(crate) mod task;
@@ -18,3 +19,4 @@ pub(crate) mod trace;
 pub(crate) mod wait;
 
 mod bindings;
+mod confinement;

@@ -15,22 +15,26 @@
 //! the agent's other threads may be reading under RCU, after they found the key valid. So it is
 //! invalidated first, and revoked a grace period later ([`Revocation`]).
 
-use crate::errno::enokey;
-
 use super::{
     bindings,
+    confinement::Confinement,
     key::{
         Key,
         Keyring, //
-    }, //
+    },
+    revocation::{
+        Revocation,
+        RevocationQueue, //
+    },
+    task::Thread, //
 };
-use core::ptr::{
-    null_mut,
-    NonNull, //
+use crate::{
+    errno::enokey,
+    policy::Grant, //
 };
+use core::ptr::null_mut;
 use kernel::{
     bindings as kbindings,
-    container_of,
     cred::Credential,
     ffi::{
         c_int,
@@ -38,8 +42,7 @@ use kernel::{
         c_void, //
     },
     prelude::*,
-    sync::aref::ARef,
-    types::Opaque, //
+    sync::aref::ARef, //
 };
 
 /// What identifies an authorisation key while its request runs.
@@ -126,6 +129,13 @@ impl AuthKey {
         unsafe { Credential::from_ptr((*record(&self.key)).cred) }
     }
 
+    /// The thread whose keyrings these are, unless it is gone.
+    pub(crate) fn grantor(&self) -> Option<Thread> {
+        // SAFETY: By the type invariant the record is valid, and it holds a reference on the
+        // `struct pid`.
+        unsafe { Thread::of_pid((*record(&self.key)).pid) }
+    }
+
     /// Ends the request with an error, which the target key keeps for `ttl` seconds. May sleep.
     ///
     /// Returns what the actor has to return.
@@ -150,21 +160,33 @@ impl AuthKey {
         unsafe { bindings::keyagent_helper_call_actor(entry, self.key.as_ptr(), aux) }
     }
 
-    /// Links the key into the keyring of an agent, which can assume the authority from then on.
-    /// May sleep.
+    /// Links the key into the keyring of an agent, which can assume the authority from then on:
+    /// the whole of it, or confined to the construction of the target key for good. May sleep.
     ///
     /// When it cannot be linked the key comes back as it was, with the reason.
     pub(crate) fn hand_to<'q>(
         mut self,
         ring: &Keyring,
+        grant: Grant,
         revocations: &'q RevocationQueue,
     ) -> Result<HandedAuthKey<'q>, (Self, Error)> {
+        let confinement = match grant {
+            Grant::Whole => Ok(None),
+            Grant::Confined => Confinement::new().map(Some),
+        };
+        let mut confinement = match confinement {
+            Ok(confinement) => confinement,
+            Err(error) => return Err((self, error)),
+        };
+
         // All that the end of the request needs is there before the beginning.
         let revocation = match Revocation::new(self.key.clone()) {
             Ok(revocation) => revocation,
             Err(error) => return Err((self, error)),
         };
+        self.swap(confinement.as_mut());
         if let Err(error) = ring.link(&self.key) {
+            self.swap(confinement.as_mut());
             return Err((self, error));
         }
 
@@ -176,6 +198,14 @@ impl AuthKey {
             revocation: Some(revocation),
             revocations,
         })
+    }
+
+    /// Exchanges what the authority opens.
+    fn swap(&mut self, confinement: Option<&mut Confinement>) {
+        if let Some(confinement) = confinement {
+            // SAFETY: By the type invariant the record is valid, and nobody else knows the key.
+            unsafe { confinement.swap(record(&self.key).cast_mut()) };
+        }
     }
 
     /// Rejects the target key and revokes this one, which nobody else knows.
@@ -225,7 +255,7 @@ impl HandedAuthKey<'_> {
     pub(crate) fn is_invalidated(&self) -> bool {
         self.revocation
             .as_ref()
-            .is_some_and(|revocation| revocation.key.is_invalidated())
+            .is_some_and(|revocation| revocation.key().is_invalidated())
     }
 
     /// Whether nobody has the key any more: neither as a link, nor as an authority assumed, nor at
@@ -237,7 +267,7 @@ impl HandedAuthKey<'_> {
     pub(crate) fn is_given_up(&self) -> bool {
         self.revocation
             .as_ref()
-            .is_some_and(|revocation| revocation.key.usage() == USAGE_OF_ACTOR)
+            .is_some_and(|revocation| revocation.key().usage() == USAGE_OF_ACTOR)
     }
 
     /// Takes the key back from the agent if nobody has it any more. May sleep for a few grace
@@ -247,7 +277,7 @@ impl HandedAuthKey<'_> {
     /// grace periods, the latter because one callback queues another.
     pub(crate) fn take_back(mut self) -> Result<AuthKey, Self> {
         if let Some(revocation) = &self.revocation {
-            self.ring.unlink(&revocation.key);
+            self.ring.unlink(revocation.key());
         }
         for _ in 0..MAX_BARRIERS {
             if self.is_given_up() {
@@ -267,7 +297,7 @@ impl HandedAuthKey<'_> {
 
         // INVARIANT: Nobody else knows the key, which is not revoked, for only the actor does that.
         Ok(AuthKey {
-            key: revocation.key.clone(),
+            key: revocation.key().clone(),
             target: self.target.clone(),
             settled: false,
         })
@@ -291,15 +321,15 @@ impl HandedAuthKey<'_> {
     fn reject(&self, error: Error, ttl: c_uint) -> bool {
         self.revocation
             .as_ref()
-            .is_some_and(|revocation| reject(&self.target, &revocation.key, error, ttl))
+            .is_some_and(|revocation| reject(&self.target, revocation.key(), error, ttl))
     }
 
     /// Takes the authority from whoever has it.
     fn revoke_later(&mut self) {
         // INVARIANT: The key is settled by what follows.
         if let Some(revocation) = self.revocation.take() {
-            self.ring.unlink(&revocation.key);
-            revocation.key.invalidate();
+            self.ring.unlink(revocation.key());
+            revocation.key().invalidate();
             self.revocations.add(revocation);
         }
     }
@@ -341,86 +371,4 @@ fn reject(target: &Key, authkey: &Key, error: Error, ttl: c_uint) -> bool {
         )
     };
     ret == 0
-}
-
-/// An invalidated authorisation key that waits for its revocation.
-#[repr(C)]
-struct Revocation {
-    work: Opaque<kbindings::rcu_work>,
-    key: ARef<Key>,
-}
-
-impl Revocation {
-    fn new(key: ARef<Key>) -> Result<KBox<Self>> {
-        let this = KBox::new(
-            Self {
-                work: Opaque::uninit(),
-                key,
-            },
-            GFP_KERNEL,
-        )?;
-
-        // SAFETY: The work item stays where it is: in the box, until `run` frees that.
-        unsafe { bindings::keyagent_helper_init_rcu_work(this.work.get(), Some(Self::run)) };
-        Ok(this)
-    }
-
-    /// # Safety
-    ///
-    /// Called once in a kernel thread, with no locks held, for a work item that
-    /// [`RevocationQueue::add`] queued; may sleep.
-    unsafe extern "C" fn run(work: *mut kbindings::work_struct) {
-        // SAFETY: The work item is the one in the box that was given to the queue, and nobody
-        // else has a pointer to it.
-        let this = unsafe {
-            let work = container_of!(work, kbindings::rcu_work, work);
-            let work: *mut Opaque<kbindings::rcu_work> = work.cast();
-            KBox::from_raw(container_of!(work, Self, work))
-        };
-        this.key.revoke();
-    }
-}
-
-/// Revokes authorisation keys a grace period after they were invalidated.
-///
-/// # Invariants
-///
-/// The pointer is that of a workqueue, which only this object destroys.
-pub(crate) struct RevocationQueue(NonNull<kbindings::workqueue_struct>);
-
-// SAFETY: Workqueues belong to no thread.
-unsafe impl Send for RevocationQueue {}
-
-// SAFETY: Queueing is synchronised by the C side.
-unsafe impl Sync for RevocationQueue {}
-
-impl RevocationQueue {
-    /// Makes a queue.
-    pub(crate) fn new() -> Result<Self> {
-        // SAFETY: Always safe to call.
-        let queue = unsafe { bindings::keyagent_helper_alloc_workqueue() };
-
-        // INVARIANT: Made just now.
-        Ok(Self(NonNull::new(queue).ok_or(ENOMEM)?))
-    }
-
-    fn add(&self, revocation: KBox<Revocation>) {
-        let revocation = KBox::into_raw(revocation);
-
-        // SAFETY: The queue is valid by the type invariant. The work item was initialised when
-        // it was made, and is queued for the first time, for each is consumed here.
-        unsafe { kbindings::queue_rcu_work(self.0.as_ptr(), (*revocation).work.get()) };
-    }
-}
-
-impl Drop for RevocationQueue {
-    /// Waits until all are revoked. May sleep for a few grace periods.
-    fn drop(&mut self) {
-        // SAFETY: The barrier lets every grace period that `add` started end with its work item in
-        // the queue, whose destruction runs them all.
-        unsafe {
-            kbindings::rcu_barrier();
-            kbindings::destroy_workqueue(self.0.as_ptr());
-        }
-    }
 }

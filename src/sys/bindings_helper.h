@@ -31,6 +31,12 @@ enum keyagent_offset {
 	KEYAGENT_OFFSET_CRED_SUID = offsetof(struct cred, suid),
 	KEYAGENT_OFFSET_CRED_EUID = offsetof(struct cred, euid),
 	KEYAGENT_OFFSET_CRED_FSUID = offsetof(struct cred, fsuid),
+	KEYAGENT_OFFSET_CRED_GID = offsetof(struct cred, gid),
+	KEYAGENT_OFFSET_CRED_SGID = offsetof(struct cred, sgid),
+	KEYAGENT_OFFSET_CRED_EGID = offsetof(struct cred, egid),
+	KEYAGENT_OFFSET_CRED_FSGID = offsetof(struct cred, fsgid),
+	KEYAGENT_OFFSET_CRED_CAP_PERMITTED =
+		offsetof(struct cred, cap_permitted),
 	KEYAGENT_OFFSET_CRED_SESSION_KEYRING =
 		offsetof(struct cred, session_keyring),
 	KEYAGENT_OFFSET_CRED_PROCESS_KEYRING =

@@ -8,10 +8,16 @@
 
 use super::{
     bindings,
-    key::Keyring,
+    key::{
+        Key,
+        Keyring, //
+    },
     task::Thread, //
 };
-use crate::policy::Uids;
+use crate::policy::{
+    Identity,
+    Ids, //
+};
 use kernel::{
     bindings as kbindings,
     cred::Credential,
@@ -111,16 +117,25 @@ impl Drop for Override<'_> {
     }
 }
 
-/// The four user ids of `cred`, in the initial user namespace's terms.
-pub(crate) fn uids(cred: &Credential) -> Uids {
-    // SAFETY: The credentials are valid, and their ids do not change.
+/// Who `cred` makes a task.
+pub(crate) fn identity(cred: &Credential) -> Identity {
+    // SAFETY: The credentials are valid, and nothing of this changes.
     let cred = unsafe { &*cred.as_ptr() };
 
-    Uids {
-        real: cred.uid.val,
-        effective: cred.euid.val,
-        saved: cred.suid.val,
-        fs: cred.fsuid.val,
+    Identity {
+        uids: Ids {
+            real: cred.uid.val,
+            effective: cred.euid.val,
+            saved: cred.suid.val,
+            fs: cred.fsuid.val,
+        },
+        gids: Ids {
+            real: cred.gid.val,
+            effective: cred.egid.val,
+            saved: cred.sgid.val,
+            fs: cred.fsgid.val,
+        },
+        permitted: cred.cap_permitted.val,
     }
 }
 
@@ -160,8 +175,42 @@ pub(crate) fn may_trace_in_user_ns_of(agent: &Credential, other: &Credential) ->
     }
 }
 
-/// Whether `thread` may configure the whole system: `CAP_SYS_ADMIN` in the initial user namespace.
-pub(crate) fn may_administer_system(thread: &Thread) -> bool {
-    // SAFETY: The task is valid.
-    unsafe { kbindings::has_capability_noaudit(thread.as_ptr(), kbindings::CAP_SYS_ADMIN as i32) }
+/// Whether a task with the credentials `agent` could trace one that runs a program as `thread`
+/// does, in the user namespace that the program belongs to.
+pub(crate) fn may_trace_program_of(agent: &Credential, thread: &Thread) -> bool {
+    // SAFETY: The credentials and the task are valid.
+    unsafe {
+        bindings::keyagent_helper_cred_capable_over(
+            agent.as_ptr(),
+            thread.as_ptr(),
+            kbindings::CAP_SYS_PTRACE as i32,
+        )
+    }
+}
+
+/// Whether a task with these credentials may configure the net namespace in which `thread` lives,
+/// `CAP_SYS_ADMIN` in the user namespace that owns it, and `key` is for that net namespace alone.
+pub(crate) fn may_administer_net_of(cred: &Credential, thread: &Thread, key: &Key) -> bool {
+    // SAFETY: The credentials, the task and the key are valid.
+    unsafe {
+        bindings::keyagent_helper_cred_capable_in_net(
+            cred.as_ptr(),
+            thread.as_ptr(),
+            key.as_ptr().cast(),
+            kbindings::CAP_SYS_ADMIN as i32,
+        )
+    }
+}
+
+/// Whether a task with these credentials may configure the whole system: `CAP_SYS_ADMIN` in the
+/// initial user namespace.
+pub(crate) fn may_administer_system(cred: &Credential) -> bool {
+    // SAFETY: The credentials are valid, and the initial user namespace always is.
+    unsafe {
+        bindings::keyagent_helper_cred_capable(
+            cred.as_ptr(),
+            &raw mut kbindings::init_user_ns,
+            kbindings::CAP_SYS_ADMIN as i32,
+        )
+    }
 }

@@ -19,6 +19,13 @@ const struct cred *keyagent_helper_revert_creds(const struct cred *cred);
 
 bool keyagent_helper_cred_capable(const struct cred *cred,
 				  struct user_namespace *ns, int cap);
+bool keyagent_helper_cred_capable_over(const struct cred *cred,
+				       struct task_struct *task, int cap);
+bool keyagent_helper_cred_capable_in_net(const struct cred *cred,
+					 struct task_struct *task,
+					 const struct key *key, int cap);
+const struct cred *keyagent_helper_prepare_cred_with(struct key *session);
+struct key *keyagent_helper_alloc_empty_keyring(void);
 
 void keyagent_helper_key_get(struct key *key);
 key_ref_t keyagent_helper_make_key_ref(struct key *key, bool possessed);
@@ -29,6 +36,8 @@ bool keyagent_helper_task_is_exiting(struct task_struct *task);
 bool keyagent_helper_task_is_worker(struct task_struct *task);
 u64 keyagent_helper_task_exec_id(struct task_struct *task);
 pid_t keyagent_helper_task_tgid(struct task_struct *task);
+bool keyagent_helper_task_is_dumpable(struct task_struct *task);
+bool keyagent_helper_task_no_new_privs(struct task_struct *task);
 bool keyagent_helper_exec_trylock(struct task_struct *task);
 void keyagent_helper_exec_unlock(struct task_struct *task);
 pid_t keyagent_helper_current_pid_for(struct task_struct *task);

@@ -49,12 +49,7 @@ impl ThreadPid {
     /// The thread, unless it is gone.
     pub(crate) fn thread(&self) -> Option<Thread> {
         // SAFETY: The pointer is valid by the type invariant.
-        let task =
-            unsafe { kbindings::get_pid_task(self.0.as_ptr(), kbindings::pid_type_PIDTYPE_PID) };
-
-        // SAFETY: `get_pid_task` took a reference for its caller, which passes to the `ARef`.
-        // CAST: `Task` is a transparent wrapper of `struct task_struct`.
-        NonNull::new(task.cast()).map(|task| Thread(unsafe { ARef::from_raw(task) }))
+        unsafe { Thread::of_pid(self.0.as_ptr()) }
     }
 
     /// The thread's number as the current task sees it; 0 when it is not visible to that.
@@ -96,6 +91,42 @@ pub(crate) struct Thread(ARef<Task>);
 impl Thread {
     pub(super) fn as_ptr(&self) -> *mut kbindings::task_struct {
         self.0.as_ptr()
+    }
+
+    /// The calling thread.
+    pub(crate) fn current() -> Self {
+        // SAFETY: `current` is valid as long as it runs, and it runs.
+        // CAST: `Task` is a transparent wrapper of `struct task_struct`.
+        let task: &Task = unsafe { &*Task::current_raw().cast() };
+
+        Self(task.into())
+    }
+
+    /// The thread that a `struct pid` stands for, unless it is gone.
+    ///
+    /// # Safety
+    ///
+    /// `pid` must be valid.
+    pub(super) unsafe fn of_pid(pid: *mut kbindings::pid) -> Option<Self> {
+        // SAFETY: The caller promises that the pointer is valid.
+        let task = unsafe { kbindings::get_pid_task(pid, kbindings::pid_type_PIDTYPE_PID) };
+
+        // SAFETY: `get_pid_task` took a reference for its caller, which passes to the `ARef`.
+        // CAST: `Task` is a transparent wrapper of `struct task_struct`.
+        NonNull::new(task.cast()).map(|task| Self(unsafe { ARef::from_raw(task) }))
+    }
+
+    /// Whether the memory of the thread's process is its user's to look into: it has not had
+    /// privileges that it dropped since, and has not asked that nobody looks.
+    pub(crate) fn is_dumpable(&self) -> bool {
+        // SAFETY: The task is valid.
+        unsafe { bindings::keyagent_helper_task_is_dumpable(self.as_ptr()) }
+    }
+
+    /// Whether the thread can gain no privileges by exec any more.
+    pub(crate) fn has_no_new_privs(&self) -> bool {
+        // SAFETY: The task is valid.
+        unsafe { bindings::keyagent_helper_task_no_new_privs(self.as_ptr()) }
     }
 
     /// Whether the thread has begun to exit.

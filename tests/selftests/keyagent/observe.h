@@ -55,6 +55,21 @@ expect_outcome(struct __test_metadata *const _metadata,
 	EXPECT_TRUE(found);
 }
 
+/* How often a request has ended in that way since @before; -1: no such way. */
+static __maybe_unused long long outcome_growth(const struct outcomes *before,
+					       const char *name)
+{
+	struct outcomes now;
+	int i;
+
+	if (!outcomes_read(&now) || now.count != before->count)
+		return -1;
+	for (i = 0; i < now.count; i++)
+		if (!strcmp(name, now.line[i].name))
+			return now.line[i].value - before->line[i].value;
+	return -1;
+}
+
 /* The number behind "name=" in a line of words; -1 when it is not there. */
 static __maybe_unused long long field(const char *line, const char *name)
 {

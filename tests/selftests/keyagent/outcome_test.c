@@ -205,7 +205,7 @@ TEST_F(outcome, denied)
 	self->opts.prepare = prepare_user;
 	agent_start(_metadata, &self->agent, &self->opts);
 	expect_answer(_metadata, self->desc, "upcall");
-	expect_outcome(_metadata, &self->before, "denied");
+	expect_outcome(_metadata, &self->before, "denied_user");
 	EXPECT_EQ(1, status(&self->agent, "denied"));
 	EXPECT_EQ(0, agent_asked(&self->agent));
 }

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -35,11 +36,25 @@ struct upcall {
 	char desc[256];
 };
 
-static __maybe_unused int upcall_copy(const char *from)
+/* The path of a file in the directory of the test program. */
+static __maybe_unused bool beside(char *path, size_t size, const char *name)
+{
+	ssize_t len = readlink("/proc/self/exe", path, size - 1);
+	char *slash;
+
+	if (len < 0)
+		return false;
+	path[len] = '\0';
+	slash = strrchr(path, '/') + 1;
+	size -= slash - path;
+	return snprintf(slash, size, "%s", name) < (int)size;
+}
+
+/* A copy of a program; 0 or -1. */
+static __maybe_unused int file_copy(const char *from, const char *to)
 {
 	int in = open(from, O_RDONLY | O_CLOEXEC);
-	int out = open(UPCALL_COPY, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-		       0755);
+	int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
 	struct stat st;
 	int ret = -1;
 
@@ -70,15 +85,11 @@ static __maybe_unused void upcall_remove(void)
 static __maybe_unused int upcall_install(void)
 {
 	char path[4096];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 32);
 
-	if (len < 0)
+	if (!beside(path, sizeof(path), "upcall_helper"))
 		return -1;
-	path[len] = '\0';
-	*strrchr(path, '/') = '\0';
-	strcat(path, "/upcall_helper");
 	upcall_remove();
-	if (upcall_copy(path))
+	if (file_copy(path, UPCALL_COPY))
 		return -1;
 	if (access(UPCALL_PATH, F_OK)) {
 		int fd = open(UPCALL_PATH, O_WRONLY | O_CREAT, 0755);

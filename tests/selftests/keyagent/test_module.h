@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The test module keyagent_test.ko, which makes requests as the kernel does. */
+#ifndef KEYAGENT_TEST_MODULE_H
+#define KEYAGENT_TEST_MODULE_H
+
+#include "observe.h"
+#include "userns.h"
+
+#define TEST_FILE	"/proc/keyagent_test"
+
+/* Loads it, and dns_resolver, which it uses; skips the test if there is none. */
+static __maybe_unused void
+test_module_load(struct __test_metadata *const _metadata)
+{
+	char path[4096];
+	int fd;
+
+	if (!access(TEST_FILE, F_OK))
+		return;
+	if (system("modprobe -q dns_resolver"))
+		SKIP(_exit(KSFT_SKIP), "the kernel has no dns_resolver");
+	ASSERT_TRUE(beside(path, sizeof(path),
+			   "test_modules/keyagent_test.ko"));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		SKIP(_exit(KSFT_SKIP), "there is no keyagent_test.ko");
+	ASSERT_EQ(0, syscall(__NR_finit_module, fd, "", 0)) {
+		TH_LOG("keyagent_test.ko: %s", strerror(errno));
+	}
+	close(fd);
+	ASSERT_EQ(0, chmod(TEST_FILE, 0666));
+}
+
+static __maybe_unused void test_module_unload(void)
+{
+	syscall(__NR_delete_module, "keyagent_test", O_NONBLOCK);
+}
+
+/*
+ * A request of one of the ways that the module knows; the answer, or "errno N".
+ * In a buffer that the next call uses again.
+ */
+static __maybe_unused const char *kernel_request(const char *way,
+						 const char *desc)
+{
+	static char buf[256];
+	int fd = open(TEST_FILE, O_RDWR | O_CLOEXEC);
+	int len = snprintf(buf, sizeof(buf), "%s %s", way, desc);
+	ssize_t ret = -1;
+
+	if (fd >= 0 && write(fd, buf, len) == len)
+		ret = pread(fd, buf, sizeof(buf) - 1, 0);
+	if (ret < 0)
+		snprintf(buf, sizeof(buf), "errno %d", errno);
+	else
+		buf[ret] = '\0';
+	if (fd >= 0)
+		close(fd);
+	return buf;
+}
+
+/* A process that makes such a request, and may be disturbed in it. */
+struct kernel_requester {
+	pid_t pid;
+	char (*answer)[256];	/* in shared memory */
+};
+
+static __maybe_unused void
+kernel_request_start(struct __test_metadata *const _metadata,
+		     struct kernel_requester *r, const char *way,
+		     const char *desc, long (*prepare)(void))
+{
+	long ret;
+
+	r->answer = mmap(NULL, sizeof(*r->answer), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)r->answer);
+	r->pid = fork();
+	ASSERT_LE(0, r->pid);
+	if (r->pid)
+		return;
+	ret = prepare ? prepare() : 0;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (ret < 0)
+		snprintf(*r->answer, sizeof(*r->answer), "prepare: %ld", ret);
+	else
+		snprintf(*r->answer, sizeof(*r->answer), "%s",
+			 kernel_request(way, desc));
+	_exit(0);
+}
+
+/* What it was answered; "" when it was killed. */
+static __maybe_unused const char *
+kernel_request_finish(struct kernel_requester *r)
+{
+	waitpid(r->pid, NULL, 0);
+	return *r->answer;
+}
+
+static __maybe_unused const char *
+kernel_request_as(struct __test_metadata *const _metadata, const char *way,
+		  const char *desc, long (*prepare)(void))
+{
+	struct kernel_requester r;
+
+	kernel_request_start(_metadata, &r, way, desc, prepare);
+	return kernel_request_finish(&r);
+}
+
+#endif
