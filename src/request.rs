@@ -31,6 +31,7 @@ use crate::{
     },
     policy::{
         self,
+        Grant,
         Process,
         Standing, //
     },
@@ -72,6 +73,10 @@ use kernel::{
 
 /// How many keys of dead agents one request revokes before it goes on without an agent.
 const MAX_DEAD_AGENTS: usize = 16;
+
+/// The references on a target key that its request has: its caller's, the authorisation record's,
+/// that of the [`AuthKey`], and that of the [`Account`].
+const OWN_REFERENCES: u32 = 4;
 
 /// What serves the requests.
 #[pin_data]
@@ -260,6 +265,11 @@ impl Server {
         };
         if !agent.signal().would_be_seen_by(&thread) {
             return Err((authkey, Refusal::Unfit(Outcome::Deaf)));
+        }
+        // The kernel finds a key in its cache whatever net namespace that is tagged with.
+        if grant == Grant::Confined && !authkey.isolate_target(OWN_REFERENCES) {
+            agent.outcomes().count(Outcome::DeniedShared);
+            return Err((authkey, Refusal::Unfit(Outcome::DeniedShared)));
         }
         let serial = authkey.target().serial();
         let Ok(asked) = agent.asked().enter(serial) else {

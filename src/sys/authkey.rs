@@ -136,6 +136,31 @@ impl AuthKey {
         unsafe { Thread::of_pid((*record(&self.key)).pid) }
     }
 
+    /// Takes the target key out of the destination keyring, so that only the requester gets what it
+    /// will be, and tells whether nobody else has found it before; otherwise it is put back. May
+    /// sleep for some grace periods, which nothing interrupts.
+    ///
+    /// `own` is the number of references on the key that belong to the request itself.
+    pub(crate) fn isolate_target(&self, own: u32) -> bool {
+        // SAFETY: By the type invariant the record is valid, and it holds a reference on the
+        // keyring, if there is one.
+        let Some(ring) = (unsafe { Keyring::from_ptr((*record(&self.key)).dest_keyring) }) else {
+            return self.target.usage() <= own;
+        };
+
+        ring.unlink(&self.target);
+        // Then who searched the keyring has found the key or not, and the link's own reference is
+        // gone.
+        // SAFETY: The context may sleep.
+        unsafe { kbindings::rcu_barrier() };
+        if self.target.usage() <= own {
+            return true;
+        }
+        // Whatever comes of that: the key would not be kept, that is all.
+        let _ = ring.link(&self.target);
+        false
+    }
+
     /// Ends the request with an error, which the target key keeps for `ttl` seconds. May sleep.
     ///
     /// Returns what the actor has to return.

@@ -50,5 +50,7 @@ int main(int argc, char **argv)
 	len = answer_find(buf, desc, answer);
 	if (len)
 		return keyctl_instantiate(key, answer, len, 0) ? 1 : 0;
-	return keyctl_instantiate(key, "upcall", 6, 0) ? 1 : 0;
+	/* That one type wants the zero at the end, too. */
+	len = strlen("upcall") + !strcmp(buf, "dns_resolver");
+	return keyctl_instantiate(key, "upcall", len, 0) ? 1 : 0;
 }
