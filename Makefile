@@ -40,6 +40,9 @@ stress:
 check-runner:
 	@tests/vm/selftest
 
+check-mutants:
+	@tests/mutants/run
+
 samples:
 	@scripts/build-samples
 
@@ -60,6 +63,7 @@ help:
 	@echo '       SEED=N           with the choices of the run that printed it'
 	@echo '  make vm               open a shell, with the module loaded'
 	@echo '  make check-runner     test the virtual machine runner itself'
+	@echo '  make check-mutants    see that the tests fail without what they test'
 	@echo '       KERNEL=debug     with KASAN, lockdep, kmemleak and other checkers'
 	@echo '       KERNEL_SRC=PATH  from this kernel source, a tree or a tarball'
 	@echo
@@ -79,5 +83,5 @@ help:
 	@echo '  make lint             check style, warnings and licences'
 	@echo '  make clean            remove build'
 
-.PHONY: all install install-headers demo vm check stress check-runner samples lint clean \
-	help
+.PHONY: all install install-headers demo vm check stress check-runner check-mutants \
+	samples lint clean help
