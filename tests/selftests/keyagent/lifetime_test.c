@@ -104,33 +104,6 @@ TEST_F(lifetime, exits_holding)
 	expect_passed_on(_metadata, &r, desc, since);
 }
 
-/*
- * An agent that does nothing but die, before, while and after it is asked: the
- * request always goes to /sbin/request-key, and soon.
- */
-TEST_F(lifetime, killed_at_any_moment)
-{
-	struct agent_opts opts = { .plan.action = AGENT_HOLD };
-	struct requester_opts o = { 0 };
-	int asked = 0, i, spin;
-	struct requester r;
-	uint64_t since;
-
-	for (i = 0; i < 40; i++) {
-		agent_start(_metadata, &self->agent, &opts);
-		o.desc = unique("moment");
-		requester_start(_metadata, &r, &o);
-		for (spin = i * 25; spin > 0; spin--)
-			sched_yield();
-		ASSERT_EQ(0, kill(self->agent.pid, SIGKILL));
-		since = now_ms();
-		expect_passed_on(_metadata, &r, o.desc, since);
-		asked += agent_asked(&self->agent);
-		agent_stop(&self->agent);
-	}
-	TH_LOG("%d of %d agents lived to see the signal", asked, i);
-}
-
 /* The negative key does not outlive negative_ttl, one second by default. */
 TEST_F(lifetime, negative_key_expires)
 {

@@ -33,6 +33,18 @@ static __maybe_unused bool outcomes_read(struct outcomes *o)
 	return o->count > 0;
 }
 
+/* The total of one outcome. */
+static __maybe_unused unsigned long long
+outcomes_get(const struct outcomes *o, const char *name)
+{
+	int i;
+
+	for (i = 0; i < o->count; i++)
+		if (!strcmp(name, o->line[i].name))
+			return o->line[i].value;
+	return 0;
+}
+
 /* Exactly one request has ended since @before, and in this way. */
 static __maybe_unused void
 expect_outcome(struct __test_metadata *const _metadata,
