@@ -321,6 +321,16 @@ request_held(struct __test_metadata *const _metadata, struct agent *a,
 	return agent_record(a, n)->key;
 }
 
+/* Starts a request that waits for somebody else's for the same key. */
+static __maybe_unused void
+requester_join(struct __test_metadata *const _metadata, struct requester *r,
+	       const struct requester_opts *o)
+{
+	requester_start(_metadata, r, o);
+	ASSERT_TRUE(wait_until(in_request_key(r->pid) &&
+			       proc_state(r->pid) == 'S'));
+}
+
 /* A request for @desc that has to be answered with that payload. */
 static __maybe_unused void
 expect_answer(struct __test_metadata *const _metadata, const char *desc,

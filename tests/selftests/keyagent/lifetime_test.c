@@ -104,6 +104,49 @@ TEST_F(lifetime, exits_holding)
 	expect_passed_on(_metadata, &r, desc, since);
 }
 
+/* Two wait for the same key: the request that is passed on is that of both. */
+TEST_F(lifetime, killed_with_second_waiter)
+{
+	struct agent_opts opts = { .plan.action = AGENT_HOLD };
+	struct requester_opts o = { .desc = unique("held") };
+	struct requester_result res;
+	struct requester r, second;
+	uint64_t since;
+
+	agent_start(_metadata, &self->agent, &opts);
+	request_held(_metadata, &self->agent, &r, o.desc);
+	requester_join(_metadata, &second, &o);
+	ASSERT_EQ(0, kill(self->agent.pid, SIGKILL));
+	ASSERT_EQ(0, wait_dead(self->agent.pid));
+	since = now_ms();
+	expect_passed_on(_metadata, &r, o.desc, since);
+	res = requester_finish(&second);
+	expect_in_time(_metadata, since);
+	EXPECT_STREQ("upcall", answer(&res));
+	EXPECT_EQ(1, upcall_count(o.desc, NULL));
+}
+
+/* So is the failure. */
+TEST_F(lifetime, killed_with_authority_and_second_waiter)
+{
+	struct agent_opts opts = { .plan.action = AGENT_HOLD };
+	struct requester_opts o = { .desc = unique("held") };
+	struct requester r, second;
+	struct agent_arg arg = { 0 };
+	uint64_t since;
+
+	agent_start(_metadata, &self->agent, &opts);
+	arg.key = request_held(_metadata, &self->agent, &r, o.desc);
+	ASSERT_LT(0, agent_call(_metadata, &self->agent, agent_do_assume, &arg,
+				sizeof(arg)));
+	requester_join(_metadata, &second, &o);
+	ASSERT_EQ(0, kill(self->agent.pid, SIGKILL));
+	ASSERT_EQ(0, wait_dead(self->agent.pid));
+	since = now_ms();
+	expect_noticed(_metadata, &r, o.desc, since);
+	expect_noticed(_metadata, &second, o.desc, since);
+}
+
 /* The negative key does not outlive negative_ttl, one second by default. */
 TEST_F(lifetime, negative_key_expires)
 {

@@ -8,6 +8,8 @@
 #define _GNU_SOURCE
 #include "lifetime.h"
 
+#define DATA FIXTURE_DATA(requester)
+
 /* How often the requester's handler has run; shared with the requester. */
 static uint32_t *caught;
 
@@ -79,12 +81,15 @@ TEST_F(requester, interrupted)
 {
 	struct requester_result res;
 	key_serial_t key;
+	uint64_t since;
 
 	requester_start(_metadata, &self->r, &self->opts);
 	agent_wait_asked(_metadata, &self->agent, 1);
 	key = agent_record(&self->agent, 0)->key;
 	ASSERT_EQ(0, kill(self->r.pid, SIGUSR1));
+	since = now_ms();
 	res = requester_finish(&self->r);
+	EXPECT_GE(100 * slow(), now_ms() - since);
 	EXPECT_EQ(-1, res.key);
 	EXPECT_EQ(EINTR, res.error);
 	EXPECT_EQ(1, (int)count_get(caught));
@@ -213,27 +218,42 @@ TEST_F(requester, killed_before_authority)
  * ends without an answer he is released, not left with a key under construction,
  * and learns why it was given up: EINTR, for which he may ask again.
  */
-TEST_F(requester, second_waiter_released)
+static void expect_released(struct __test_metadata *const _metadata,
+			    DATA *self, int sig, int error)
 {
 	struct requester_result res;
 	struct requester second;
 	key_serial_t key;
+	uint64_t since;
 
 	requester_start(_metadata, &self->r, &self->opts);
 	agent_wait_asked(_metadata, &self->agent, 1);
 	key = agent_record(&self->agent, 0)->key;
-	requester_start(_metadata, &second, &self->opts);
-	ASSERT_TRUE(wait_until(in_request_key(second.pid) &&
-			       proc_state(second.pid) == 'S'));
-	ASSERT_EQ(0, kill(self->r.pid, SIGKILL));
-	EXPECT_EQ(REQUESTER_DIED, requester_finish(&self->r).error);
+	requester_join(_metadata, &second, &self->opts);
+	ASSERT_EQ(0, kill(self->r.pid, sig));
+	since = now_ms();
+	EXPECT_EQ(error, requester_finish(&self->r).error);
 	res = requester_finish(&second);
+	EXPECT_GE(100 * slow(), now_ms() - since);
 	EXPECT_EQ(-1, res.key);
 	EXPECT_EQ(EINTR, res.error);
 	EXPECT_EQ(1, agent_asked(&self->agent));
 	expect_no_authority(_metadata, &self->agent, key);
 	expect_settled(_metadata, &self->agent);
 	expect_fresh(_metadata, &self->agent, self->desc, key);
+}
+
+TEST_F(requester, second_waiter_released)
+{
+	expect_released(_metadata, self, SIGKILL, REQUESTER_DIED);
+	EXPECT_EQ(0, (int)count_get(caught));
+}
+
+/* The signal comes to the first one alone. */
+TEST_F(requester, second_waiter_released_by_interruption)
+{
+	expect_released(_metadata, self, SIGUSR1, EINTR);
+	EXPECT_EQ(1, (int)count_get(caught));
 }
 
 /* A waiter that is interrupted does not disturb the request. */
@@ -246,9 +266,7 @@ TEST_F(requester, second_waiter_interrupted)
 	requester_start(_metadata, &self->r, &self->opts);
 	agent_wait_asked(_metadata, &self->agent, 1);
 	arg.key = agent_record(&self->agent, 0)->key;
-	requester_start(_metadata, &second, &self->opts);
-	ASSERT_TRUE(wait_until(in_request_key(second.pid) &&
-			       proc_state(second.pid) == 'S'));
+	requester_join(_metadata, &second, &self->opts);
 	ASSERT_EQ(0, kill(second.pid, SIGUSR1));
 	EXPECT_EQ(EINTR, requester_finish(&second).error);
 	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
