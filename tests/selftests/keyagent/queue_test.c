@@ -256,9 +256,13 @@ TEST_F(queue, none_then_deaf)
 /* What is over is not told any more; the next request is. */
 TEST_F(queue, none_then_requester_killed)
 {
+	uint64_t since;
+
 	request_untold(_metadata, self);
 	ASSERT_EQ(0, kill(self->r.pid, SIGKILL));
+	since = now_ms();
 	EXPECT_EQ(REQUESTER_DIED, requester_finish(&self->r).error);
+	EXPECT_GE(100 * slow(), now_ms() - since);
 	raise_limit(_metadata, self);
 	expect_alive_and_untold(_metadata, self);
 	expect_settled(_metadata, &self->agent);

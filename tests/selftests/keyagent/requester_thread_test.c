@@ -148,12 +148,14 @@ static void expect_given_up(struct __test_metadata *const _metadata, DATA *self,
 
 TEST_F(thread, signal_for_the_waiter)
 {
+	uint64_t since = now_ms();
+
 	ASSERT_EQ(0, syscall(__NR_tgkill, self->pid, shared->waiter, SIGUSR1));
 	ASSERT_TRUE(count_wait(&shared->over, 1));
 	EXPECT_EQ(-1, shared->key);
 	EXPECT_EQ(EINTR, shared->error);
 	EXPECT_EQ(1, (int)count_get(&shared->caught));
-	expect_given_up(_metadata, self, now_ms());
+	expect_given_up(_metadata, self, since);
 }
 
 TEST_F(thread, signal_for_the_other)
