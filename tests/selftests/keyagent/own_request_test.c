@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Agents that request keys themselves: nobody waits for who waits for him.
+ * Agents that request keys themselves: nobody waits for who waits for him, as far
+ * as requests tell who that is.
  */
 
 #include <pthread.h>
 
-#include "common.h"
+#include "module.h"
 
 FIXTURE(own) {
 	struct agent a;
@@ -203,6 +204,99 @@ TEST_F(own, chain)
 	EXPECT_EQ(1, agent_asked(&self->b));
 	EXPECT_EQ(0, upcall_count(cycle_desc[1], NULL));
 	EXPECT_EQ(0, agent_record(&self->b, 0)->result);
+}
+
+/*
+ * Who requests a key that is under construction makes no request of his own: he
+ * waits for the one that there is, and nobody sees that he does. If that one waits
+ * for him, the deadline ends it.
+ */
+static void expect_deadline(struct __test_metadata *const _metadata,
+			    struct requester *r)
+{
+	struct requester_result res = requester_finish(r);
+
+	EXPECT_EQ(-1, res.key);
+	EXPECT_EQ(ETIMEDOUT, res.error);
+	EXPECT_LE(999, res.ms);
+	EXPECT_GE(1000 + 100 * slow(), res.ms);
+}
+
+/* The key that the agent is asked for, by its description. */
+static long request_again(struct agent *a __maybe_unused,
+			  key_serial_t key __maybe_unused)
+{
+	return request_user(NULL, cycle_desc[0]);
+}
+
+TEST_F(own, request_of_the_key_asked_for)
+{
+	struct requester_opts o = { .desc = cycle_desc[0] };
+	struct requester r;
+
+	module_required(_metadata);
+	ASSERT_EQ(0, module_reload("timeout_ms=1000"));
+	make_cycle_descs();
+	start_in_cycle(_metadata, &self->a, "user", request_again);
+	requester_start(_metadata, &r, &o);
+	expect_deadline(_metadata, &r);
+	agent_wait_done(_metadata, &self->a, 1);
+	EXPECT_EQ(-ETIMEDOUT, agent_record(&self->a, 0)->result);
+	EXPECT_EQ(0, upcall_count(cycle_desc[0], NULL));
+	expect_settled(_metadata, &self->a);
+	agent_stop(&self->a);
+	EXPECT_EQ(0, module_reload(""));
+}
+
+/* Two agents that request what the other one was asked for. */
+static long request_logon(struct agent *a __maybe_unused, const void *arg)
+{
+	return neg_errno(sys_request_key("logon", arg, "x",
+					 KEY_SPEC_SESSION_KEYRING));
+}
+
+TEST_F(own, cycle_of_second_waiters)
+{
+	const struct agent_opts a = {
+		.inherit_session = true,
+		.plan.action = AGENT_HOLD,
+	};
+	const struct agent_opts b = {
+		.type = "logon",
+		.inherit_session = true,
+		.plan.action = AGENT_HOLD,
+	};
+	struct requester_opts user = { .desc = cycle_desc[0] };
+	struct requester_opts logon = {
+		.type = "logon",
+		.desc = cycle_desc[1],
+	};
+	struct requester r[2];
+
+	module_required(_metadata);
+	ASSERT_EQ(0, module_reload("timeout_ms=1000"));
+	make_cycle_descs();
+	agent_start(_metadata, &self->a, &a);
+	agent_start(_metadata, &self->b, &b);
+	requester_start(_metadata, &r[0], &user);
+	requester_start(_metadata, &r[1], &logon);
+	agent_wait_asked(_metadata, &self->a, 1);
+	agent_wait_asked(_metadata, &self->b, 1);
+	agent_post(_metadata, &self->a, request_logon, cycle_desc[1],
+		   sizeof(cycle_desc[1]));
+	agent_post(_metadata, &self->b, request_user, cycle_desc[0],
+		   sizeof(cycle_desc[0]));
+	EXPECT_TRUE(wait_until(in_request_key(self->a.pid)));
+	EXPECT_TRUE(wait_until(in_request_key(self->b.pid)));
+	expect_deadline(_metadata, &r[0]);
+	expect_deadline(_metadata, &r[1]);
+	EXPECT_EQ(1, agent_asked(&self->a));
+	EXPECT_EQ(1, agent_asked(&self->b));
+	expect_settled(_metadata, &self->a);
+	expect_settled(_metadata, &self->b);
+	agent_stop(&self->a);
+	agent_stop(&self->b);
+	EXPECT_EQ(0, module_reload(""));
 }
 
 KEYAGENT_HARNESS_MAIN
