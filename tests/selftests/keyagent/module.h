@@ -66,4 +66,22 @@ module_required(struct __test_metadata *const _metadata)
 		SKIP(_exit(KSFT_SKIP), "not root");
 }
 
+/*
+ * Has it loaded with a deadline that a test can wait for, and before which it can
+ * do a few things; returns that in milliseconds.
+ */
+static __maybe_unused unsigned int
+module_reload_short(struct __test_metadata *const _metadata)
+{
+	const unsigned int timeout = 1000 + 200 * slow();
+	char params[32];
+
+	module_required(_metadata);
+	snprintf(params, sizeof(params), "timeout_ms=%u", timeout);
+	EXPECT_EQ(0, module_reload(params)) {
+		TH_LOG("%s: %s", params, strerror(errno));
+	}
+	return timeout;
+}
+
 #endif

@@ -64,13 +64,8 @@ FIXTURE_SETUP(nested)
 		.desc = unique("outer"),
 		.prepare = keep_secret,
 	};
-	char params[32];
 
-	module_required(_metadata);
-	self->timeout = 300 * slow();
-	snprintf(params, sizeof(params), "timeout_ms=%u",
-		 (unsigned int)self->timeout);
-	ASSERT_EQ(0, module_reload(params));
+	self->timeout = module_reload_short(_metadata);
 	test_session(_metadata);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);

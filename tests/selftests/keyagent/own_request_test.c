@@ -212,14 +212,14 @@ TEST_F(own, chain)
  * for him, the deadline ends it.
  */
 static void expect_deadline(struct __test_metadata *const _metadata,
-			    struct requester *r)
+			    struct requester *r, unsigned int timeout)
 {
 	struct requester_result res = requester_finish(r);
 
 	EXPECT_EQ(-1, res.key);
 	EXPECT_EQ(ETIMEDOUT, res.error);
-	EXPECT_LE(999, res.ms);
-	EXPECT_GE(1000 + 100 * slow(), res.ms);
+	EXPECT_LE(timeout - 1, res.ms);
+	EXPECT_GE(timeout + 100 * slow(), res.ms);
 }
 
 /* The key that the agent is asked for, by its description. */
@@ -233,13 +233,13 @@ TEST_F(own, request_of_the_key_asked_for)
 {
 	struct requester_opts o = { .desc = cycle_desc[0] };
 	struct requester r;
+	unsigned int timeout;
 
-	module_required(_metadata);
-	ASSERT_EQ(0, module_reload("timeout_ms=1000"));
+	timeout = module_reload_short(_metadata);
 	make_cycle_descs();
 	start_in_cycle(_metadata, &self->a, "user", request_again);
 	requester_start(_metadata, &r, &o);
-	expect_deadline(_metadata, &r);
+	expect_deadline(_metadata, &r, timeout);
 	agent_wait_done(_metadata, &self->a, 1);
 	EXPECT_EQ(-ETIMEDOUT, agent_record(&self->a, 0)->result);
 	EXPECT_EQ(0, upcall_count(cycle_desc[0], NULL));
@@ -272,9 +272,9 @@ TEST_F(own, cycle_of_second_waiters)
 		.desc = cycle_desc[1],
 	};
 	struct requester r[2];
+	unsigned int timeout;
 
-	module_required(_metadata);
-	ASSERT_EQ(0, module_reload("timeout_ms=1000"));
+	timeout = module_reload_short(_metadata);
 	make_cycle_descs();
 	agent_start(_metadata, &self->a, &a);
 	agent_start(_metadata, &self->b, &b);
@@ -288,8 +288,8 @@ TEST_F(own, cycle_of_second_waiters)
 		   sizeof(cycle_desc[0]));
 	EXPECT_TRUE(wait_until(in_request_key(self->a.pid)));
 	EXPECT_TRUE(wait_until(in_request_key(self->b.pid)));
-	expect_deadline(_metadata, &r[0]);
-	expect_deadline(_metadata, &r[1]);
+	expect_deadline(_metadata, &r[0], timeout);
+	expect_deadline(_metadata, &r[1], timeout);
 	EXPECT_EQ(1, agent_asked(&self->a));
 	EXPECT_EQ(1, agent_asked(&self->b));
 	expect_settled(_metadata, &self->a);

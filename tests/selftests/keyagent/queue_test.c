@@ -239,8 +239,7 @@ TEST_F(queue, none_then_deaf)
 {
 	struct requester_result res;
 
-	module_required(_metadata);
-	ASSERT_EQ(0, module_reload("timeout_ms=1000"));
+	module_reload_short(_metadata);
 	request_untold(_metadata, self);
 	EXPECT_EQ(0, agent_call(_metadata, &self->agent, do_unblock_default,
 				NULL, 0));

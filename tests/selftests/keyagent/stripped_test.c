@@ -211,12 +211,9 @@ FIXTURE_SETUP(stripped)
 		.prepare = reap_children,
 		.plan.action = AGENT_HOLD,
 	};
-	char params[32];
 
 	if (variant->short_deadline) {
-		module_required(_metadata);
-		snprintf(params, sizeof(params), "timeout_ms=%u", 300 * slow());
-		ASSERT_EQ(0, module_reload(params));
+		module_reload_short(_metadata);
 		self->reloaded = true;
 	}
 	test_session(_metadata);
