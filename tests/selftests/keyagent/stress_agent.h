@@ -50,16 +50,19 @@ static __maybe_unused void agent_reject(struct stress_note *n, key_serial_t key)
  * A request of the agent's own, for the key of the other type, under the
  * authority that it has: in the session of the test it may come back to itself.
  */
-static __maybe_unused void agent_nest(struct agent *a, unsigned int number)
+static __maybe_unused void agent_nest(struct agent *a, struct stress_note *n)
 {
 	const struct errand e = {
 		.type = !agent_type(a),
-		.number = number,
+		.number = n->number,
 		.dest = prng_below(&agent_prng, 2) ? KEY_SPEC_THREAD_KEYRING :
 						     0,
 	};
-	const struct report rep = ask(&e);
+	struct report rep;
 
+	/* The agent may be killed in it. */
+	count_up(&n->interrupters);
+	rep = ask(&e);
 	/* The authority is over, or with it the right to read. */
 	if (rep.error == EKEYREVOKED || (rep.error && rep.key > 0))
 		return;
@@ -165,7 +168,7 @@ static __maybe_unused void behave(struct agent *a, enum behaviour b,
 		agent_decline(key);
 		return;
 	case NEST:
-		agent_nest(a, n->number);
+		agent_nest(a, n);
 		break;
 	case FORK:
 		agent_fork(n, key);
