@@ -8,7 +8,7 @@
  */
 
 #define _GNU_SOURCE
-#include "lifetime.h"
+#include "observe.h"
 
 #define FAILSLAB	"/sys/kernel/debug/failslab/"
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
@@ -23,6 +23,7 @@ FIXTURE(failslab)
 	int fail_nth;
 	int keys;
 	unsigned int agent_answers, upcalls, nomem, nokey;
+	struct outcomes before;
 };
 
 FIXTURE_SETUP(failslab)
@@ -37,6 +38,7 @@ FIXTURE_SETUP(failslab)
 		SKIP(return, "there is no " FAILSLAB);
 	/* What the first of all requests makes stays. */
 	expect_answer(_metadata, unique("first"), "upcall");
+	ASSERT_TRUE(outcomes_read(&self->before));
 }
 
 FIXTURE_TEARDOWN(failslab)
@@ -138,6 +140,8 @@ TEST_F_TIMEOUT(failslab, answered, 120)
 	EXPECT_LT(0u, self->nomem);
 	EXPECT_LT(0u, self->upcalls);
 	EXPECT_LT(1u, self->agent_answers);
+	/* The places in the two tables at least. */
+	EXPECT_LE(2, outcome_growth(&self->before, "no_memory"));
 }
 
 /* A request that takes the way through the module without an agent. */
@@ -147,6 +151,8 @@ TEST_F_TIMEOUT(failslab, upcall, 120)
 	EXPECT_LT(0u, self->nomem);
 	EXPECT_LT(0u, self->upcalls);
 	EXPECT_EQ(0u, self->agent_answers);
+	/* The place in the one table. */
+	EXPECT_EQ(1, outcome_growth(&self->before, "no_memory"));
 }
 
 TEST_F_TIMEOUT(failslab, add_key, 120)

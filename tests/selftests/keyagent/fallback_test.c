@@ -4,7 +4,8 @@
  * there were no agent.
  */
 
-#include "userns.h"
+#include "observe.h"
+#include "quota.h"
 
 FIXTURE(fallback) {
 	struct agent a;
@@ -22,17 +23,21 @@ FIXTURE_TEARDOWN(fallback)
 
 /* The agent must be alive and never have been asked, the upcall must be made. */
 static void expect_fallback(struct __test_metadata *const _metadata,
-			  struct agent *a)
+			    struct agent *a, const char *outcome)
 {
 	const char *desc = unique("fallback");
-	key_serial_t key = sys_request_key("user", desc, "x", 0);
+	struct outcomes before;
+	key_serial_t key;
 
+	outcomes_read(&before);
+	key = sys_request_key("user", desc, "x", 0);
 	ASSERT_LT(0, key) {
 		TH_LOG("request_key: %s", strerror(errno));
 	}
 	EXPECT_STREQ("upcall", payload_of(key));
 	EXPECT_EQ(1, upcall_count(desc, NULL));
 	EXPECT_EQ(0, agent_asked(a));
+	expect_outcome(_metadata, &before, outcome);
 	expect_settled(_metadata, a);
 }
 
@@ -75,30 +80,6 @@ TEST_F(fallback, handler_does_nothing)
 	EXPECT_TRUE(authkeys_gone());
 }
 
-/* A process without a session keyring of its own: that of its user. */
-static long agent_in_user_session(const struct requester_opts *o)
-{
-	return neg_errno(keyctl_link(o->arg, KEY_SPEC_USER_SESSION_KEYRING));
-}
-
-TEST_F(fallback, user_session_keyring_does_not_count)
-{
-	struct requester_opts opts = {
-		.desc = unique("user_session"),
-		.prepare = agent_in_user_session,
-	};
-	const struct agent_opts a_opts = { .no_link = true };
-	struct requester_result res;
-
-	agent_start(_metadata, &self->a, &a_opts);
-	opts.arg = self->a.sh->key;
-	res = request_in_child(_metadata, &opts);
-	keyctl_unlink(self->a.sh->key, KEY_SPEC_USER_SESSION_KEYRING);
-	EXPECT_LT(0, res.key);
-	EXPECT_EQ(0, agent_asked(&self->a));
-	EXPECT_EQ(1, upcall_count(opts.desc, NULL));
-}
-
 /* ------------------------------------------------------ what the signal does */
 
 static long signal_is_default(struct agent *a)
@@ -131,7 +112,7 @@ TEST_F(fallback, default_action)
 	const struct agent_opts opts = { .prepare = signal_is_default };
 
 	agent_start(_metadata, &self->a, &opts);
-	expect_fallback(_metadata, &self->a);
+	expect_fallback(_metadata, &self->a, "deaf");
 	EXPECT_EQ(0, kill(self->a.pid, 0));
 	EXPECT_EQ(0, waitpid(self->a.pid, NULL, WNOHANG));
 }
@@ -142,7 +123,7 @@ TEST_F(fallback, ignored)
 	const struct agent_opts opts = { .prepare = signal_is_ignored };
 
 	agent_start(_metadata, &self->a, &opts);
-	expect_fallback(_metadata, &self->a);
+	expect_fallback(_metadata, &self->a, "deaf");
 }
 
 /* A blocked signal is queued, whatever its action, and signalfd reads it. */
@@ -161,54 +142,13 @@ TEST_F(fallback, ignored_but_blocked_is_served)
 
 /* ------------------------------------------------------------------ resources */
 
-/* The authority cannot be linked into a keyring whose owner's quota is used up. */
-static long fill_quota(struct agent *a, const void *arg)
-{
-	static char buf[4000];
-	key_serial_t key;
-	char desc[16];
-	int n;
-
-	(void)a;
-	(void)arg;
-	key = sys_add_key("user", "f", "x", 1, KEY_SPEC_SESSION_KEYRING);
-	if (key < 0)
-		return -errno;
-	for (n = 0; n < 100; n++) {
-		snprintf(desc, sizeof(desc), "f%d", n);
-		if (sys_add_key("user", desc, buf, sizeof(buf),
-				KEY_SPEC_SESSION_KEYRING) < 0)
-			break;
-	}
-	if (errno != EDQUOT)
-		return -errno;
-	/* The largest payload that fits leaves not a byte. */
-	n = sizeof(buf);
-	while (keyctl_update(key, buf, n) < 0 && errno == EDQUOT && n > 1)
-		n--;
-	if (keyctl_update(key, buf, n) < 0)
-		return -errno;
-	return keyctl_update(key, buf, n + 1) < 0 && errno == EDQUOT ? 0 :
-		-EINVAL;
-}
-
-static long free_quota(struct agent *a, const void *arg)
-{
-	key_serial_t key = keyctl_search(KEY_SPEC_SESSION_KEYRING, "user", "f",
-					 0);
-
-	(void)a;
-	(void)arg;
-	return neg_errno(keyctl_update(key, "x", 1));
-}
-
 TEST_F(fallback, quota_of_the_agent_is_used_up)
 {
 	const struct agent_opts opts = { .prepare = user_with_ptrace };
 
 	agent_start(_metadata, &self->a, &opts);
 	ASSERT_EQ(0, agent_call(_metadata, &self->a, fill_quota, NULL, 0));
-	expect_fallback(_metadata, &self->a);
+	expect_fallback(_metadata, &self->a, "not_linked");
 	ASSERT_EQ(0, agent_call(_metadata, &self->a, free_quota, NULL, 0));
 	EXPECT_LT(0, sys_request_key("user", unique("quota"), "x", 0));
 	EXPECT_EQ(1, agent_asked(&self->a));

@@ -45,41 +45,48 @@ outcomes_get(const struct outcomes *o, const char *name)
 	return 0;
 }
 
+/*
+ * As many requests have ended since @before as there are names, and in these ways.
+ * Says nothing where there is no debugfs.
+ */
+static __maybe_unused void
+expect_outcomes(struct __test_metadata *const _metadata,
+		const struct outcomes *before, const char * const *names, int n)
+{
+	struct outcomes now;
+	int i, k, more, found = 0;
+
+	if (!before->count)
+		return;
+	ASSERT_TRUE(outcomes_read(&now));
+	ASSERT_EQ(before->count, now.count);
+	for (i = 0; i < now.count; i++) {
+		for (k = 0, more = 0; k < n; k++)
+			more += !strcmp(names[k], now.line[i].name);
+		EXPECT_EQ(before->line[i].value + more, now.line[i].value) {
+			TH_LOG("counter %s", now.line[i].name);
+		}
+		found += more;
+	}
+	EXPECT_EQ(n, found);
+}
+
 /* Exactly one request has ended since @before, and in this way. */
 static __maybe_unused void
 expect_outcome(struct __test_metadata *const _metadata,
 	       const struct outcomes *before, const char *name)
 {
-	struct outcomes now;
-	bool found = false;
-	int i;
-
-	ASSERT_TRUE(outcomes_read(&now));
-	ASSERT_EQ(before->count, now.count);
-	for (i = 0; i < now.count; i++) {
-		bool is_it = !strcmp(name, now.line[i].name);
-
-		found |= is_it;
-		EXPECT_EQ(before->line[i].value + is_it, now.line[i].value) {
-			TH_LOG("counter %s", now.line[i].name);
-		}
-	}
-	EXPECT_TRUE(found);
+	expect_outcomes(_metadata, before, &name, 1);
 }
 
-/* How often a request has ended in that way since @before; -1: no such way. */
-static __maybe_unused long long outcome_growth(const struct outcomes *before,
-					       const char *name)
+/* How many requests have ended in that way since @before. */
+static __maybe_unused unsigned long long
+outcome_growth(const struct outcomes *before, const char *name)
 {
 	struct outcomes now;
-	int i;
 
-	if (!outcomes_read(&now) || now.count != before->count)
-		return -1;
-	for (i = 0; i < now.count; i++)
-		if (!strcmp(name, now.line[i].name))
-			return now.line[i].value - before->line[i].value;
-	return -1;
+	outcomes_read(&now);
+	return outcomes_get(&now, name) - outcomes_get(before, name);
 }
 
 /* The number behind "name=" in a line of words; -1 when it is not there. */

@@ -11,9 +11,6 @@
 
 #include <sys/resource.h>
 
-#define SECRET	"secret-in-the-payload"
-#define CALLOUT	"secret-in-the-callout"
-
 #define DATA FIXTURE_DATA(outcome)
 
 FIXTURE(outcome)
@@ -244,19 +241,14 @@ static long request_back(struct agent *a __maybe_unused, key_serial_t key)
 /* The inner request meets the agent itself; both requests are counted. */
 TEST_F(outcome, nested)
 {
-	struct outcomes now;
-	unsigned long long sum = 0;
-	int i;
+	static const char * const names[] = { "own_process", "served" };
 
 	self->opts.inherit_session = true;
 	self->opts.plan.action = AGENT_CUSTOM;
 	self->opts.plan.custom = request_back;
 	agent_start(_metadata, &self->agent, &self->opts);
 	expect_answer(_metadata, self->desc, "agent");
-	ASSERT_TRUE(outcomes_read(&now));
-	for (i = 0; i < now.count; i++)
-		sum += now.line[i].value - self->before.line[i].value;
-	EXPECT_EQ(2, sum);
+	expect_outcomes(_metadata, &self->before, names, ARRAY_SIZE(names));
 }
 
 /* ---------------------------------------------------------- the agent's key */
@@ -303,27 +295,7 @@ TEST_F(outcome, status_of_the_dead)
 	EXPECT_EQ(0, memcmp(buf, "state=dead ", 11));
 }
 
-/* Numbers of processes are those that the reader knows. */
-TEST_F(outcome, status_in_another_pid_namespace)
-{
-	int status;
-	pid_t pid;
-
-	agent_start(_metadata, &self->agent, NULL);
-	pid = fork_flags(CLONE_NEWPID);
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		char buf[512] = "";
-
-		if (keyctl_read(self->agent.sh->key, buf, sizeof(buf)) < 0)
-			_exit(1);
-		_exit(field(buf, "pid") == 0 ? 0 : 2);
-	}
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
-}
-
-/* -------------------------------------------------- requests and tracepoints */
+/* ----------------------------------------------------------------- requests */
 
 TEST_F(outcome, requests_in_flight)
 {
@@ -357,45 +329,6 @@ TEST_F(outcome, open_file_keeps_the_module)
 	EXPECT_EQ(0, close(fd));
 	EXPECT_EQ(0, module_reload(""));
 	EXPECT_EQ(0, access(DEBUGFS "outcomes", F_OK));
-}
-
-TEST_F(outcome, tracepoints)
-{
-	struct requester_opts o = { .desc = self->desc, .callout = CALLOUT };
-	struct requester_result res;
-	char buf[16384], want[160];
-	key_serial_t key;
-
-	snprintf(self->opts.plan.payload, sizeof(self->opts.plan.payload), "%s",
-		 SECRET);
-	agent_start(_metadata, &self->agent, &self->opts);
-	ASSERT_EQ(0, write_word(TRACEFS "trace", O_TRUNC, "\n"));
-	if (write_word(TRACEFS "events/keyagent/enable", 0, "1"))
-		SKIP(return, "the kernel has no tracepoints");
-	requester_start(_metadata, &self->r, &o);
-	res = requester_finish(&self->r);
-	EXPECT_STREQ(SECRET, answer(&res));
-	key = res.key;
-	EXPECT_EQ(0, write_word(TRACEFS "events/keyagent/enable", 0, "0"));
-	ASSERT_TRUE(file_read(TRACEFS "trace", buf, sizeof(buf)));
-
-	snprintf(want, sizeof(want),
-		 "request_start: type=user key=%d requester=%d\n", key,
-		 self->r.pid);
-	EXPECT_NE(NULL, strstr(buf, want));
-	snprintf(want, sizeof(want),
-		 "handover: key=%d requester=%d agent=%d sig=%d\n", key,
-		 self->r.pid, self->agent.pid, AGENT_SIGNAL);
-	EXPECT_NE(NULL, strstr(buf, want));
-	snprintf(want, sizeof(want),
-		 "request_end: type=user key=%d requester=%d agent=%d outcome=served latency_ns=",
-		 key, self->r.pid, self->agent.pid);
-	EXPECT_NE(NULL, strstr(buf, want)) {
-		TH_LOG("the trace: %s", buf);
-	}
-	EXPECT_EQ(NULL, strstr(buf, SECRET));
-	EXPECT_EQ(NULL, strstr(buf, CALLOUT));
-	EXPECT_EQ(0, write_word(TRACEFS "trace", O_TRUNC, "\n"));
 }
 
 KEYAGENT_HARNESS_MAIN

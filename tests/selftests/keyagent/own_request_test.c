@@ -7,16 +7,19 @@
 #include <pthread.h>
 
 #include "module.h"
+#include "observe.h"
 
 FIXTURE(own) {
 	struct agent a;
 	struct agent b;
 	struct agent c;
+	struct outcomes before;
 };
 
 FIXTURE_SETUP(own)
 {
 	test_session(_metadata);
+	outcomes_read(&self->before);
 }
 
 FIXTURE_TEARDOWN(own)
@@ -139,6 +142,7 @@ static void make_cycle_descs(void)
 /* A's request to B, whose request to A must not wait for A. */
 TEST_F(own, cycle_of_two)
 {
+	static const char * const names[] = { "cycle", "served", "served" };
 	key_serial_t key;
 
 	make_cycle_descs();
@@ -157,6 +161,7 @@ TEST_F(own, cycle_of_two)
 	EXPECT_EQ(0, upcall_count(cycle_desc[0], NULL));
 	EXPECT_EQ(0, upcall_count(cycle_desc[1], NULL));
 	EXPECT_EQ(1, upcall_count(cycle_desc[2], NULL));
+	expect_outcomes(_metadata, &self->before, names, ARRAY_SIZE(names));
 	expect_settled(_metadata, &self->a);
 	expect_settled(_metadata, &self->b);
 }
@@ -170,6 +175,9 @@ static long ask_big_key(struct agent *a, key_serial_t key)
 
 TEST_F(own, cycle_of_three)
 {
+	static const char * const names[] = {
+		"cycle", "served", "served", "served",
+	};
 	key_serial_t key;
 
 	make_cycle_descs();
@@ -188,6 +196,7 @@ TEST_F(own, cycle_of_three)
 	EXPECT_EQ(1, agent_asked(&self->b));
 	EXPECT_EQ(1, agent_asked(&self->c));
 	EXPECT_EQ(1, upcall_count(cycle_desc[2], NULL));
+	expect_outcomes(_metadata, &self->before, names, ARRAY_SIZE(names));
 }
 
 /* A chain is no cycle: the last agent is asked. */
