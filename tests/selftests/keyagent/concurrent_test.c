@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Several requests at once: of one key, of many keys, with many agents. */
 
-#include <pthread.h>
-
-#include "common.h"
+#include "observe.h"
+#include "userns.h"
 
 #define REQUESTERS	12
 
@@ -229,6 +228,63 @@ TEST_F(concurrent, threads)
 	}
 	EXPECT_EQ(THREADS * ROUNDS, agent_asked(&self->a));
 	expect_settled(_metadata, &self->a);
+}
+
+/* ------------------------------------------------------- what bounds them all */
+
+#define MAXKEYS		"/proc/sys/kernel/keys/maxkeys"
+#define QUOTA		10
+#define MANY		20
+#define POOR_UID	1007
+
+static long become_poor(const struct requester_opts *o __maybe_unused)
+{
+	return become(POOR_UID, POOR_UID, POOR_UID);
+}
+
+/* How many of them have ended. */
+static int ended(const struct requester *r)
+{
+	struct pollfd fds[MANY];
+	int i;
+
+	for (i = 0; i < MANY; i++)
+		fds[i] = (struct pollfd){ .fd = r[i].fd, .events = POLLIN };
+	return poll(fds, MANY, 0);
+}
+
+/* A user has no more requests in flight than he may have keys. */
+TEST_F(concurrent, bounded_by_quota)
+{
+	struct requester_opts opts = { .prepare = become_poor };
+	struct requester_result res;
+	struct requester r[MANY];
+	int i, refused = 0;
+	char old[32];
+
+	if (!file_read(MAXKEYS, old, sizeof(old)) ||
+	    write_word(MAXKEYS, 0, "10"))
+		SKIP(return, "cannot write " MAXKEYS);
+	self->a.sh->plan.action = AGENT_HOLD;
+	for (i = 0; i < MANY; i++) {
+		opts.desc = unique("quota");
+		requester_start(_metadata, &r[i], &opts);
+	}
+	EXPECT_TRUE(wait_until(agent_asked(&self->a) + ended(r) == MANY)) {
+		TH_LOG("%d asked, %d ended", agent_asked(&self->a), ended(r));
+	}
+	EXPECT_EQ(0, write_word(MAXKEYS, 0, old));
+	EXPECT_LT(0, agent_asked(&self->a));
+	EXPECT_GE(QUOTA, agent_asked(&self->a));
+	agent_stop(&self->a);
+	for (i = 0; i < MANY; i++) {
+		res = requester_finish(&r[i]);
+		if (res.key > 0)
+			continue;
+		EXPECT_EQ(EDQUOT, res.error);
+		refused++;
+	}
+	EXPECT_LE(MANY - QUOTA, refused);
 }
 
 /*
