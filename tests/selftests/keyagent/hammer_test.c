@@ -3,39 +3,107 @@
  * Threads of an agent that use an authority in every way they can while it is
  * taken from them: what they get is an answer or an error, and the kernel no
  * report. Most of the worth of this is on a kernel with KASAN.
+ *
+ * KEYAGENT_HAMMER_REQUESTS says how many requests each variant makes, 20 by
+ * default.
  */
 
-#include "lifetime.h"
+#define _GNU_SOURCE
+#include "module.h"
 
 #define THREADS		8
-#define REQUESTS	50
+#define DEFAULT_REQUESTS	20
+
+enum ending {
+	ANSWERED,
+	REJECTED,
+	DECLINED,
+	INVALIDATED,
+	TIMED_OUT,
+	KILLED,
+};
+
+/* What the test and the agent with its threads share. */
+struct shared {
+	uint32_t request;	/* serial of the key, 0 between two */
+	uint32_t uses;		/* how often a thread got the authority */
+};
+
+static struct shared *shared;
 
 FIXTURE(hammer)
 {
 	struct agent agent;
+	unsigned int requests;
 };
 
 FIXTURE_VARIANT(hammer)
 {
-	enum agent_action action;
+	enum ending ending;
+	const char *answer;	/* NULL: the error */
+	int error;
 };
 
-FIXTURE_VARIANT_ADD(hammer, answered) { .action = AGENT_ANSWER };
-FIXTURE_VARIANT_ADD(hammer, rejected) { .action = AGENT_REJECT };
-FIXTURE_VARIANT_ADD(hammer, declined) { .action = AGENT_HOLD };
+FIXTURE_VARIANT_ADD(hammer, answered)
+{
+	.ending = ANSWERED,
+	.answer = "agent",
+};
+
+FIXTURE_VARIANT_ADD(hammer, rejected)
+{
+	.ending = REJECTED,
+	.error = EKEYREJECTED,
+};
+
+FIXTURE_VARIANT_ADD(hammer, declined)
+{
+	.ending = DECLINED,
+	.answer = "upcall",
+};
+
+FIXTURE_VARIANT_ADD(hammer, invalidated)
+{
+	.ending = INVALIDATED,
+	.error = ENOKEY,
+};
+
+FIXTURE_VARIANT_ADD(hammer, timed_out)
+{
+	.ending = TIMED_OUT,
+	.error = ETIMEDOUT,
+};
+
+FIXTURE_VARIANT_ADD(hammer, killed)
+{
+	.ending = KILLED,
+	.error = REQUESTER_DIED,
+};
+
 FIXTURE_SETUP(hammer)
 {
+	const char *s = getenv("KEYAGENT_HAMMER_REQUESTS");
+	int n = s ? atoi(s) : 0;
+
+	self->requests = n > 0 ? n : DEFAULT_REQUESTS;
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)shared);
+	if (variant->ending == TIMED_OUT) {
+		module_required(_metadata);
+		ASSERT_EQ(0, module_reload("timeout_ms=300"));
+	}
 	test_session(_metadata);
 }
 
 FIXTURE_TEARDOWN(hammer)
 {
 	agent_stop(&self->agent);
+	if (variant->ending == TIMED_OUT)
+		EXPECT_EQ(0, module_reload(""));
 }
 
-/* In the agent. */
-static uint32_t current_request;	/* serial of the key, 0 between two */
-static uint32_t users;			/* threads that have an authority */
+/* ------------------------------------------------------------ in the agent */
 
 static void use_authority(key_serial_t key)
 {
@@ -54,24 +122,21 @@ static void use_authority(key_serial_t key)
 static void *hammer(void *arg __maybe_unused)
 {
 	for (;;) {
-		key_serial_t key = __atomic_load_n(&current_request,
-						   __ATOMIC_SEQ_CST);
+		key_serial_t key = count_get(&shared->request);
 
 		if (!key) {
-			count_wait(&current_request, 1);
+			count_wait(&shared->request, 1);
 			continue;
 		}
 		if (keyctl_assume_authority(key) < 0) {
 			sched_yield();
 			continue;
 		}
-		__atomic_fetch_add(&users, 1, __ATOMIC_SEQ_CST);
+		__atomic_fetch_add(&shared->uses, 1, __ATOMIC_SEQ_CST);
 		do {
 			use_authority(key);
-		} while (__atomic_load_n(&current_request, __ATOMIC_SEQ_CST) ==
-			 (uint32_t)key);
+		} while (count_get(&shared->request) == (uint32_t)key);
 		keyctl_assume_authority(0);
-		__atomic_fetch_sub(&users, 1, __ATOMIC_SEQ_CST);
 	}
 	return NULL;
 }
@@ -87,63 +152,90 @@ static long do_start_hammers(struct agent *a __maybe_unused,
 	return -ret;
 }
 
-/* Ends a request while the threads are at it. */
-static long end_request(struct agent *a, key_serial_t key)
+/* Somebody else ends the request: there is no authority to be had any more. */
+static long wait_for_end(key_serial_t key)
 {
-	const struct agent_plan plan = a->sh->plan;
-	long ret;
-	int i;
+	bool ended = wait_until(agent_assume(key) < 0);
 
-	__atomic_store_n(&current_request, key, __ATOMIC_SEQ_CST);
-	syscall(__NR_futex, &current_request, FUTEX_WAKE, INT_MAX, NULL, NULL,
+	return ended ? agent_assume(0) : -ETIME;
+}
+
+static long end_request(enum ending ending, key_serial_t key)
+{
+	long ret;
+
+	if (ending == DECLINED)
+		return agent_decline(key);
+	if (ending == TIMED_OUT || ending == KILLED)
+		return wait_for_end(key);
+	ret = agent_assume(key);
+	if (ret < 0)
+		return ret;
+	if (ending == ANSWERED)
+		return neg_errno(keyctl_instantiate(key, "agent", 5, 0));
+	if (ending == REJECTED)
+		return neg_errno(keyctl_reject(key, 1, EKEYREJECTED, 0));
+	ret = neg_errno(keyctl_invalidate(KEY_SPEC_REQKEY_AUTH_KEY));
+	return ret < 0 ? ret : agent_assume(0);
+}
+
+/* Ends a request, whose authority some thread should have by then. */
+static long hammer_request(struct agent *a, key_serial_t key)
+{
+	uint32_t uses = count_get(&shared->uses);
+	long ret;
+
+	__atomic_store_n(&shared->request, key, __ATOMIC_SEQ_CST);
+	syscall(__NR_futex, &shared->request, FUTEX_WAKE, INT_MAX, NULL, NULL,
 		0);
-	for (i = 0; i < 100 && !__atomic_load_n(&users, __ATOMIC_SEQ_CST); i++)
-		sched_yield();
-	if (plan.error || plan.len) {
-		ret = agent_assume(key);
-		if (ret >= 0 && plan.error)
-			ret = neg_errno(keyctl_reject(key, 1, plan.error, 0));
-		else if (ret >= 0)
-			ret = neg_errno(keyctl_instantiate(key, "agent", 5, 0));
-	} else {
-		/* Over when the last of them has dropped it. */
-		ret = agent_decline(key);
-	}
-	__atomic_store_n(&current_request, 0, __ATOMIC_SEQ_CST);
+	if (a->sh->plan.timeout != TIMED_OUT &&
+	    !wait_until(count_get(&shared->uses) > uses))
+		return -ETIME;
+	ret = end_request(a->sh->plan.timeout, key);
+	/* A request that is given back is over when the last has dropped it. */
+	__atomic_store_n(&shared->request, 0, __ATOMIC_SEQ_CST);
 	return ret;
 }
+
+/* ------------------------------------------------------------ in the test */
 
 TEST_F_TIMEOUT(hammer, requests, 120)
 {
 	struct agent_opts opts = {
 		.plan = {
 			.action = AGENT_CUSTOM,
-			.custom = end_request,
-			.error = variant->action == AGENT_REJECT ?
-				 EKEYREJECTED : 0,
-			.len = variant->action == AGENT_ANSWER ? 5 : 0,
+			.custom = hammer_request,
+			.timeout = variant->ending,
 		},
 	};
-	int i;
+	struct requester_opts o = { 0 };
+	struct requester_result res;
+	struct requester r;
+	unsigned int i;
 
 	agent_start(_metadata, &self->agent, &opts);
 	ASSERT_EQ(0, agent_call(_metadata, &self->agent, do_start_hammers, NULL,
 				0));
-	for (i = 0; i < REQUESTS; i++) {
-		struct requester_opts o = { .desc = unique("hammer") };
-		struct requester_result res = request_in_child(_metadata, &o);
+	for (i = 0; i < self->requests; i++) {
+		uint32_t uses = count_get(&shared->uses);
 
-		if (variant->action == AGENT_REJECT) {
-			EXPECT_EQ(EKEYREJECTED, res.error);
-			continue;
+		o.desc = unique("hammer");
+		requester_start(_metadata, &r, &o);
+		if (variant->ending == KILLED) {
+			EXPECT_TRUE(wait_until(count_get(&shared->uses) >
+					       uses));
+			ASSERT_EQ(0, kill(r.pid, SIGKILL));
 		}
-		EXPECT_STREQ(variant->action == AGENT_ANSWER ? "agent" :
-							       "upcall",
-			     answer(&res));
-	}
-	agent_wait_done(_metadata, &self->agent, REQUESTS);
-	for (i = 0; i < REQUESTS; i++)
+		res = requester_finish(&r);
+		EXPECT_EQ(variant->error, res.error);
+		if (variant->answer)
+			EXPECT_STREQ(variant->answer, answer(&res));
+		agent_wait_done(_metadata, &self->agent, i + 1);
 		EXPECT_EQ(0, agent_record(&self->agent, i)->result);
+	}
+	TH_LOG("%u requests, authority assumed %u times", self->requests,
+	       count_get(&shared->uses));
+	EXPECT_LT(self->requests / 2, count_get(&shared->uses));
 	expect_settled(_metadata, &self->agent);
 }
 
