@@ -25,6 +25,9 @@
 #define UPCALL_LOG	"/run/keyagent-upcall.log"
 /* A request whose description has this prefix is left uninstantiated. */
 #define UPCALL_SILENT	"silent:"
+/* One with this prefix waits until upcall_release(), after upcall_hold(). */
+#define UPCALL_WAIT	"wait:"
+#define UPCALL_GATE	"/run/keyagent-upcall.gate"
 
 /* One call of /sbin/request-key. */
 struct upcall {
@@ -79,6 +82,7 @@ static __maybe_unused void upcall_remove(void)
 			break;
 	unlink(UPCALL_COPY);
 	unlink(UPCALL_LOG);
+	unlink(UPCALL_GATE);
 }
 
 /* Puts our handler in the place of /sbin/request-key; -1 and errno. */
@@ -99,6 +103,24 @@ static __maybe_unused int upcall_install(void)
 		close(fd);
 	}
 	return mount(UPCALL_COPY, UPCALL_PATH, NULL, MS_BIND, NULL);
+}
+
+/* From now on calls wait, after they are in the log; 0, or -1 and errno. */
+static __maybe_unused int upcall_hold(void)
+{
+	unlink(UPCALL_GATE);
+	return mkfifo(UPCALL_GATE, 0600);
+}
+
+/* Lets those go that wait, and all others; harmless when there are none. */
+static __maybe_unused void upcall_release(void)
+{
+	/* Who opens it for reading waits until somebody has it for writing. */
+	int fd = open(UPCALL_GATE, O_RDWR | O_CLOEXEC);
+
+	unlink(UPCALL_GATE);
+	if (fd >= 0)
+		close(fd);
 }
 
 /* Counts the calls for a description; the last one goes to *last if not NULL. */
