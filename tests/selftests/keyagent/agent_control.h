@@ -5,6 +5,8 @@
 
 #include <sys/wait.h>
 
+#include <linux/keyagent.h>
+
 #include "agent.h"
 
 /* --------------------------------------------- ready-made for agent_call() */
@@ -179,6 +181,18 @@ static __maybe_unused const struct agent_record *
 agent_record(const struct agent *a, int i)
 {
 	return &a->sh->record[i % AGENT_RECORDS];
+}
+
+/* Sends the signal of a request as any process can; 0, or -1 and errno. */
+static __maybe_unused int forge(pid_t pid, int sig, key_serial_t key)
+{
+	siginfo_t info;
+
+	memset(&info, 0, sizeof(info));
+	info.si_signo = sig;
+	info.si_code = SI_KEYAGENT;
+	info.si_int = key;
+	return syscall(__NR_rt_sigqueueinfo, pid, sig, &info);
 }
 
 /* Kills the agent and reaps it; harmless when it is gone. */

@@ -6,18 +6,6 @@
 
 #include "common.h"
 
-/* What sigqueue() in any process can make of siginfo_t. */
-static int forge(pid_t pid, int sig, int serial)
-{
-	siginfo_t info;
-
-	memset(&info, 0, sizeof(info));
-	info.si_signo = sig;
-	info.si_code = SI_KEYAGENT;
-	info.si_int = serial;
-	return syscall(__NR_rt_sigqueueinfo, pid, sig, &info);
-}
-
 FIXTURE(wait) {
 	struct agent a;
 	struct agent b;
