@@ -12,6 +12,11 @@
  *   tests/vm/run --cpus 1 --qemu-arg "-icount shift=0,sleep=off" -- \
  *	.../request_cost 10000
  *
+ * With --no-agent nobody is there to ask, and the kernel cannot start
+ * /sbin/request-key either: what is left is the way there, with the module as it
+ * was and, if KEYAGENT_MODULE names it, without it. Prints both and the difference,
+ * which is what the module costs those who do not use it.
+ *
  * There a nanosecond of CLOCK_MONOTONIC is an instruction. Host I/O would show
  * as time, so the program is linked statically, locks itself into memory and
  * runs some requests before it counts; nothing is printed until the end.
@@ -19,13 +24,16 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/keyctl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -99,6 +107,21 @@ static void request(unsigned int number)
 		die("unlink");
 }
 
+/* A request that finds no agent and no program: a negative key, at once. */
+static void request_in_vain(unsigned int number)
+{
+	char description[32];
+
+	snprintf(description, sizeof(description), "cost:%08u", number);
+	if (syscall(__NR_request_key, "user", description, "",
+		    KEY_SPEC_SESSION_KEYRING) >= 0) {
+		fprintf(stderr, "request_cost: somebody answered\n");
+		exit(1);
+	}
+	if (keyctl(KEYCTL_CLEAR, KEY_SPEC_SESSION_KEYRING, 0, 0, 0))
+		die("clear");
+}
+
 static uint64_t now(void)
 {
 	struct timespec ts;
@@ -107,26 +130,77 @@ static uint64_t now(void)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
+/* What a request in vain costs, on the average of @n. */
+static uint64_t cost_in_vain(unsigned int n)
+{
+	static unsigned int number;
+	unsigned int end = number + WARM_UP;
+	uint64_t start;
+
+	while (number < end)
+		request_in_vain(number++);
+	start = now();
+	end = number + n;
+	while (number < end)
+		request_in_vain(number++);
+	return (now() - start) / n;
+}
+
+static int measure_without_agent(unsigned int n)
+{
+	const char *module = getenv("KEYAGENT_MODULE");
+	uint64_t with, without;
+	int fd;
+
+	/* Nothing that can be executed. */
+	if (mount("/dev/null", "/sbin/request-key", NULL, MS_BIND, NULL))
+		die("/sbin/request-key");
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		die("mlockall");
+	with = cost_in_vain(n);
+	printf("as it was: %llu ns each\n", (unsigned long long)with);
+	if (!module)
+		return 0;
+	if (syscall(__NR_delete_module, "keyagent", O_NONBLOCK))
+		die("unload");
+	without = cost_in_vain(n);
+	printf("without the module: %llu ns each; difference %lld ns, %.2f %%\n",
+	       (unsigned long long)without, (long long)(with - without),
+	       100.0 * ((double)with - without) / without);
+	fd = open(module, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || syscall(__NR_finit_module, fd, "", 0))
+		die("load");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static uint64_t cost[MAX_BATCHES];
 	unsigned int number = 0, batches, i;
 	uint64_t start, total = 0, apart;
+	bool no_agent = false;
 	int ready[2];
 	char byte;
 	pid_t pid;
 	long n;
 
+	if (argc > 1 && !strcmp(argv[1], "--no-agent")) {
+		no_agent = true;
+		argc--;
+		argv++;
+	}
 	n = argc > 1 ? strtol(argv[1], NULL, 10) : 10 * BATCH;
 	batches = n / BATCH;
 	if (n % BATCH || batches < 2 || batches > MAX_BATCHES) {
-		fprintf(stderr, "usage: request_cost [N], a multiple of %d, at least %d\n",
+		fprintf(stderr, "usage: request_cost [--no-agent] [N], a multiple of %d, at least %d\n",
 			BATCH, 2 * BATCH);
 		return 1;
 	}
 
 	if (keyctl(KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) < 0)
 		die("session keyring");
+	if (no_agent)
+		return measure_without_agent(n);
 	if (pipe(ready))
 		die("pipe");
 	pid = fork();
