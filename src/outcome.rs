@@ -85,8 +85,6 @@ outcomes! {
     DeniedNoNewPrivs => c"denied_no_new_privs",
     /// The same: the kernel asks for itself, and it is no administrator.
     DeniedOverridden => c"denied_overridden",
-    /// The same: others wait for the key, too, and the agent may answer this requester alone.
-    DeniedShared => c"denied_shared",
     /// The signal would be ignored by the agent, or kill it.
     Deaf => c"deaf",
     /// The authorisation key could not be linked for the agent: for its quota, as a rule.
@@ -128,7 +126,6 @@ impl Counters {
             Outcome::DeniedNotDumpable,
             Outcome::DeniedNoNewPrivs,
             Outcome::DeniedOverridden,
-            Outcome::DeniedShared,
         ]
         .into_iter()
         .map(|outcome| self.get(outcome))

@@ -7,7 +7,7 @@
 //! anyway: who could trace it. [`judge`] is the whole rule. Pure functions over plain data: the
 //! caller reads the data from the tasks as they are at that moment.
 //!
-//! `Documentation/security/keys/keyagent.rst` gives the reason for each clause.
+//! `Documentation/security/keys/keyagent-policy.rst` gives the reason for each clause.
 
 #[cfg(CONFIG_KUNIT = "y")]
 mod tests;
@@ -123,25 +123,13 @@ pub(crate) struct Case {
     pub(crate) grantor: Process,
     /// Whether `no_new_privs` is set for the agent.
     pub(crate) agent_no_new_privs: bool,
-    /// Whether it is set for the requester.
-    pub(crate) requester_no_new_privs: bool,
+    /// Whether it is set for the requester and the process whose keyrings the authority opens.
+    pub(crate) no_new_privs: bool,
     /// Whether the kernel makes the request for itself, under credentials that override the
     /// requester's.
     pub(crate) is_overridden: bool,
     /// Whether the agent has `CAP_SYS_ADMIN` in the initial user namespace.
     pub(crate) may_administer_system: bool,
-    /// Whether the answer is for one net namespace alone, in which the agent lives, and it has
-    /// `CAP_SYS_ADMIN` in the user namespace that owns that.
-    pub(crate) may_administer_net: bool,
-}
-
-/// What an agent may have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Grant {
-    /// The authority as the key service made it.
-    Whole,
-    /// The authority to construct the target key, and nothing else.
-    Confined,
 }
 
 /// Why an agent may not have the authority.
@@ -177,29 +165,23 @@ impl From<Denial> for Outcome {
     }
 }
 
-/// Whether the agent may answer the request, and with which authority.
+/// Whether the agent may answer the request.
 ///
 /// The answer to a request that the kernel makes for itself can serve the whole system, and so can
-/// what else the authority opens: it takes an agent that may administer that. Who administers a net
-/// namespace may answer what is for that alone, with an authority that opens nothing else.
-pub(crate) fn judge(case: &Case) -> Result<Grant, Denial> {
-    let grant = if !case.is_overridden || case.may_administer_system {
-        Grant::Whole
-    } else if case.may_administer_net {
-        Grant::Confined
-    } else {
+/// what else the authority opens: it takes an agent that may administer that. There is no exception
+/// for keys with the tag of a net namespace: it is the requester's, and not the one that the request
+/// is about.
+pub(crate) fn judge(case: &Case) -> Result<(), Denial> {
+    if case.is_overridden && !case.may_administer_system {
         return Err(Denial::Overridden);
-    };
-
-    case.real.check(case.agent)?;
-    case.requester.check()?;
-    if grant == Grant::Whole {
-        case.subjective.check(case.agent)?;
-        case.granted.check(case.agent)?;
-        case.grantor.check()?;
     }
-    if case.agent_no_new_privs && !case.requester_no_new_privs && !case.real.may_trace {
+    case.real.check(case.agent)?;
+    case.subjective.check(case.agent)?;
+    case.granted.check(case.agent)?;
+    case.requester.check()?;
+    case.grantor.check()?;
+    if case.agent_no_new_privs && !case.no_new_privs && !case.real.may_trace {
         return Err(Denial::NoNewPrivs);
     }
-    Ok(grant)
+    Ok(())
 }

@@ -31,7 +31,6 @@ use crate::{
     },
     policy::{
         self,
-        Grant,
         Process,
         Standing, //
     },
@@ -73,10 +72,6 @@ use kernel::{
 
 /// How many keys of dead agents one request revokes before it goes on without an agent.
 const MAX_DEAD_AGENTS: usize = 16;
-
-/// The references on a target key that its request has: its caller's, the authorisation record's,
-/// that of the [`AuthKey`], and that of the [`Account`].
-const OWN_REFERENCES: u32 = 4;
 
 /// What serves the requests.
 #[pin_data]
@@ -256,20 +251,12 @@ impl Server {
         if key.validate().is_err() {
             return Err((authkey, Refusal::Unfit(Outcome::Withdrawn)));
         }
-        let grant = match policy::judge(&case(&thread, &agent_cred, requester, &authkey)) {
-            Ok(grant) => grant,
-            Err(denial) => {
-                agent.outcomes().count(denial.into());
-                return Err((authkey, Refusal::Unfit(denial.into())));
-            }
-        };
+        if let Err(denial) = policy::judge(&case(&thread, &agent_cred, requester, &authkey)) {
+            agent.outcomes().count(denial.into());
+            return Err((authkey, Refusal::Unfit(denial.into())));
+        }
         if !agent.signal().would_be_seen_by(&thread) {
             return Err((authkey, Refusal::Unfit(Outcome::Deaf)));
-        }
-        // The kernel finds a key in its cache whatever net namespace that is tagged with.
-        if grant == Grant::Confined && !authkey.isolate_target(OWN_REFERENCES) {
-            agent.outcomes().count(Outcome::DeniedShared);
-            return Err((authkey, Refusal::Unfit(Outcome::DeniedShared)));
         }
         let serial = authkey.target().serial();
         let Ok(asked) = agent.asked().enter(serial) else {
@@ -279,7 +266,7 @@ impl Server {
             return Err((authkey, Refusal::Unfit(Outcome::Cycle)));
         }
 
-        let authkey = match authkey.hand_to(&ring, grant, &self.revocations) {
+        let authkey = match authkey.hand_to(&ring, &self.revocations) {
             Ok(authkey) => authkey,
             Err((authkey, error)) => {
                 entry.clear_agent();
@@ -340,6 +327,7 @@ fn case(
         may_trace: cred::may_trace_program_of(agent, other),
     };
     let granted = standing(authkey.granted_cred());
+    let grantor = authkey.grantor();
     let is_overridden = requester.is_overridden();
 
     policy::Case {
@@ -349,18 +337,17 @@ fn case(
         granted,
         requester: process(&current),
         // Of one that is gone nobody knows whether it was dumpable.
-        grantor: authkey.grantor().map_or(
+        grantor: grantor.as_ref().map_or(
             Process {
                 is_dumpable: false,
                 may_trace: granted.may_trace,
             },
-            |grantor| process(&grantor),
+            process,
         ),
         agent_no_new_privs: thread.has_no_new_privs(),
-        requester_no_new_privs: current.has_no_new_privs(),
+        no_new_privs: current.has_no_new_privs()
+            && grantor.as_ref().is_some_and(Thread::has_no_new_privs),
         is_overridden,
         may_administer_system: is_overridden && cred::may_administer_system(agent),
-        may_administer_net: is_overridden
-            && cred::may_administer_net_of(agent, thread, authkey.target()),
     }
 }

@@ -19,4 +19,3 @@ pub(crate) mod trace;
 pub(crate) mod wait;
 
 mod bindings;
-mod confinement;

@@ -47,10 +47,9 @@ const GRANTED: Case = Case {
     requester: OPEN,
     grantor: OPEN,
     agent_no_new_privs: false,
-    requester_no_new_privs: false,
+    no_new_privs: false,
     is_overridden: false,
     may_administer_system: false,
-    may_administer_net: false,
 };
 
 /// What each of the three standings may not be.
@@ -111,7 +110,7 @@ mod table {
 
     #[test]
     fn same_user_is_granted() {
-        assert_eq!(judge(&GRANTED), Ok(Grant::Whole));
+        assert_eq!(judge(&GRANTED), Ok(()));
     }
 
     #[test]
@@ -131,7 +130,7 @@ mod table {
                 ..standing
             };
             for case in in_each_place(GRANTED, traced) {
-                assert_eq!(judge(&case), Ok(Grant::Whole));
+                assert_eq!(judge(&case), Ok(()));
             }
             // Only over the credentials for which it may.
             let case = Case {
@@ -205,7 +204,7 @@ mod table {
             },
             ..GRANTED
         };
-        assert_eq!(judge(&case), Ok(Grant::Whole));
+        assert_eq!(judge(&case), Ok(()));
     }
 
     #[test]
@@ -233,7 +232,7 @@ mod table {
             grantor: open,
             ..GRANTED
         };
-        assert_eq!(judge(&case), Ok(Grant::Whole));
+        assert_eq!(judge(&case), Ok(()));
 
         // Tracing in the user namespace of the credentials is another matter.
         let standing = Standing {
@@ -257,16 +256,16 @@ mod table {
         assert_eq!(judge(&agent), Err(Denial::NoNewPrivs));
 
         let both = Case {
-            requester_no_new_privs: true,
+            no_new_privs: true,
             ..agent
         };
-        assert_eq!(judge(&both), Ok(Grant::Whole));
+        assert_eq!(judge(&both), Ok(()));
 
         let requester = Case {
-            requester_no_new_privs: true,
+            no_new_privs: true,
             ..GRANTED
         };
-        assert_eq!(judge(&requester), Ok(Grant::Whole));
+        assert_eq!(judge(&requester), Ok(()));
 
         let traced = Case {
             real: Standing {
@@ -275,7 +274,7 @@ mod table {
             },
             ..agent
         };
-        assert_eq!(judge(&traced), Ok(Grant::Whole));
+        assert_eq!(judge(&traced), Ok(()));
     }
 
     #[test]
@@ -290,70 +289,11 @@ mod table {
             may_administer_system: true,
             ..overridden
         };
-        assert_eq!(judge(&administrator), Ok(Grant::Whole));
+        assert_eq!(judge(&administrator), Ok(()));
         for (standing, denial) in bad_standings() {
             for case in in_each_place(administrator, standing) {
                 assert_eq!(judge(&case), Err(denial));
             }
         }
-    }
-
-    #[test]
-    fn who_administers_the_net_namespace_is_confined() {
-        let net = Case {
-            is_overridden: true,
-            may_administer_net: true,
-            ..GRANTED
-        };
-        assert_eq!(judge(&net), Ok(Grant::Confined));
-
-        // What the authority does not open does not count.
-        for (standing, denial) in bad_standings() {
-            let [real, subjective, granted] = in_each_place(net, standing);
-            assert_eq!(judge(&real), Err(denial));
-            assert_eq!(judge(&subjective), Ok(Grant::Confined));
-            assert_eq!(judge(&granted), Ok(Grant::Confined));
-        }
-        let grantor = Case {
-            grantor: SHUT,
-            ..net
-        };
-        assert_eq!(judge(&grantor), Ok(Grant::Confined));
-
-        // The requester itself does.
-        let requester = Case {
-            requester: SHUT,
-            ..net
-        };
-        assert_eq!(judge(&requester), Err(Denial::NotDumpable));
-        let no_new_privs = Case {
-            agent_no_new_privs: true,
-            ..net
-        };
-        assert_eq!(judge(&no_new_privs), Err(Denial::NoNewPrivs));
-    }
-
-    #[test]
-    fn an_administrator_of_both_has_it_all() {
-        let case = Case {
-            is_overridden: true,
-            may_administer_system: true,
-            may_administer_net: true,
-            ..GRANTED
-        };
-        assert_eq!(judge(&case), Ok(Grant::Whole));
-    }
-
-    #[test]
-    fn the_net_namespace_gives_nothing_else() {
-        let case = Case {
-            may_administer_net: true,
-            granted: Standing {
-                same_user_ns: false,
-                ..SAME
-            },
-            ..GRANTED
-        };
-        assert_eq!(judge(&case), Err(Denial::UserNamespace));
     }
 }

@@ -17,7 +17,6 @@
 
 use super::{
     bindings,
-    confinement::Confinement,
     key::{
         Key,
         Keyring, //
@@ -28,10 +27,7 @@ use super::{
     },
     task::Thread, //
 };
-use crate::{
-    errno::enokey,
-    policy::Grant, //
-};
+use crate::errno::enokey;
 use core::ptr::null_mut;
 use kernel::{
     bindings as kbindings,
@@ -136,31 +132,6 @@ impl AuthKey {
         unsafe { Thread::of_pid((*record(&self.key)).pid) }
     }
 
-    /// Takes the target key out of the destination keyring, so that only the requester gets what it
-    /// will be, and tells whether nobody else has found it before; otherwise it is put back. May
-    /// sleep for some grace periods, which nothing interrupts.
-    ///
-    /// `own` is the number of references on the key that belong to the request itself.
-    pub(crate) fn isolate_target(&self, own: u32) -> bool {
-        // SAFETY: By the type invariant the record is valid, and it holds a reference on the
-        // keyring, if there is one.
-        let Some(ring) = (unsafe { Keyring::from_ptr((*record(&self.key)).dest_keyring) }) else {
-            return self.target.usage() <= own;
-        };
-
-        ring.unlink(&self.target);
-        // Then who searched the keyring has found the key or not, and the link's own reference is
-        // gone.
-        // SAFETY: The context may sleep.
-        unsafe { kbindings::rcu_barrier() };
-        if self.target.usage() <= own {
-            return true;
-        }
-        // Whatever comes of that: the key would not be kept, that is all.
-        let _ = ring.link(&self.target);
-        false
-    }
-
     /// Ends the request with an error, which the target key keeps for `ttl` seconds. May sleep.
     ///
     /// Returns what the actor has to return.
@@ -185,33 +156,21 @@ impl AuthKey {
         unsafe { bindings::keyagent_helper_call_actor(entry, self.key.as_ptr(), aux) }
     }
 
-    /// Links the key into the keyring of an agent, which can assume the authority from then on:
-    /// the whole of it, or confined to the construction of the target key for good. May sleep.
+    /// Links the key into the keyring of an agent, which can assume the authority from then on.
+    /// May sleep.
     ///
     /// When it cannot be linked the key comes back as it was, with the reason.
     pub(crate) fn hand_to<'q>(
         mut self,
         ring: &Keyring,
-        grant: Grant,
         revocations: &'q RevocationQueue,
     ) -> Result<HandedAuthKey<'q>, (Self, Error)> {
-        let confinement = match grant {
-            Grant::Whole => Ok(None),
-            Grant::Confined => Confinement::new().map(Some),
-        };
-        let mut confinement = match confinement {
-            Ok(confinement) => confinement,
-            Err(error) => return Err((self, error)),
-        };
-
         // All that the end of the request needs is there before the beginning.
         let revocation = match Revocation::new(self.key.clone()) {
             Ok(revocation) => revocation,
             Err(error) => return Err((self, error)),
         };
-        self.swap(confinement.as_mut());
         if let Err(error) = ring.link(&self.key) {
-            self.swap(confinement.as_mut());
             return Err((self, error));
         }
 
@@ -223,14 +182,6 @@ impl AuthKey {
             revocation: Some(revocation),
             revocations,
         })
-    }
-
-    /// Exchanges what the authority opens.
-    fn swap(&mut self, confinement: Option<&mut Confinement>) {
-        if let Some(confinement) = confinement {
-            // SAFETY: By the type invariant the record is valid, and nobody else knows the key.
-            unsafe { confinement.swap(record(&self.key).cast_mut()) };
-        }
     }
 
     /// Rejects the target key and revokes this one, which nobody else knows.

@@ -8,10 +8,7 @@
 
 use super::{
     bindings,
-    key::{
-        Key,
-        Keyring, //
-    },
+    key::Keyring,
     task::Thread, //
 };
 use crate::policy::{
@@ -184,20 +181,6 @@ pub(crate) fn may_trace_program_of(agent: &Credential, thread: &Thread) -> bool 
             agent.as_ptr(),
             thread.as_ptr(),
             kbindings::CAP_SYS_PTRACE as i32,
-        )
-    }
-}
-
-/// Whether a task with these credentials may configure the net namespace in which `thread` lives,
-/// `CAP_SYS_ADMIN` in the user namespace that owns it, and `key` is for that net namespace alone.
-pub(crate) fn may_administer_net_of(cred: &Credential, thread: &Thread, key: &Key) -> bool {
-    // SAFETY: The credentials, the task and the key are valid.
-    unsafe {
-        bindings::keyagent_helper_cred_capable_in_net(
-            cred.as_ptr(),
-            thread.as_ptr(),
-            key.as_ptr().cast(),
-            kbindings::CAP_SYS_ADMIN as i32,
         )
     }
 }

@@ -5,16 +5,13 @@
 #include <linux/cred.h>
 #include <linux/debugfs.h>
 #include <linux/module.h>
-#include <linux/nsproxy.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/proc_fs.h>
 #include <linux/ptrace.h>
 #include <linux/sched/exec_state.h>
 #include <linux/sched/signal.h>
-#include <linux/sched/task.h>
 #include <linux/user_namespace.h>
-#include <net/net_namespace.h>
 
 #ifdef CONFIG_X86_KERNEL_IBT
 #include <asm/ibt.h>
@@ -82,52 +79,6 @@ bool keyagent_helper_cred_capable_over(const struct cred *cred,
 		  keyagent_helper_cred_capable(cred, state->user_ns, cap);
 	rcu_read_unlock();
 	return capable;
-}
-
-/*
- * The same in the user namespace that owns the task's net namespace, if the key
- * is for that net namespace alone.
- */
-bool keyagent_helper_cred_capable_in_net(const struct cred *cred,
-					 struct task_struct *task,
-					 const struct key *key, int cap)
-{
-	struct user_namespace *ns = NULL;
-	bool capable;
-
-	task_lock(task);
-	if (task->nsproxy && key->index_key.domain_tag ==
-			     task->nsproxy->net_ns->key_domain)
-		ns = get_user_ns(task->nsproxy->net_ns->user_ns);
-	task_unlock(task);
-	if (!ns)
-		return false;
-	capable = keyagent_helper_cred_capable(cred, ns, cap);
-	put_user_ns(ns);
-	return capable;
-}
-
-/*
- * The kernel's own credentials, with this for a session keyring and no other
- * keyring. Without a session keyring it would be the one of the user, root.
- */
-const struct cred *keyagent_helper_prepare_cred_with(struct key *session)
-{
-	struct cred *new = prepare_kernel_cred(&init_task);
-
-	if (new) {
-		key_put(new->session_keyring);
-		new->session_keyring = key_get(session);
-	}
-	return new;
-}
-
-/* An empty keyring to which its possessor can add nothing. */
-struct key *keyagent_helper_alloc_empty_keyring(void)
-{
-	return keyring_alloc(".keyagent", GLOBAL_ROOT_UID, GLOBAL_ROOT_GID,
-			     current_cred(), KEY_POS_VIEW | KEY_POS_SEARCH,
-			     KEY_ALLOC_NOT_IN_QUOTA, NULL, NULL);
 }
 
 void keyagent_helper_key_get(struct key *key)

@@ -21,11 +21,6 @@ bool keyagent_helper_cred_capable(const struct cred *cred,
 				  struct user_namespace *ns, int cap);
 bool keyagent_helper_cred_capable_over(const struct cred *cred,
 				       struct task_struct *task, int cap);
-bool keyagent_helper_cred_capable_in_net(const struct cred *cred,
-					 struct task_struct *task,
-					 const struct key *key, int cap);
-const struct cred *keyagent_helper_prepare_cred_with(struct key *session);
-struct key *keyagent_helper_alloc_empty_keyring(void);
 
 void keyagent_helper_key_get(struct key *key);
 key_ref_t keyagent_helper_make_key_ref(struct key *key, bool possessed);

@@ -216,8 +216,9 @@ impl Keyring {
     /// Unlinks a key from the keyring; one that is not there is no error. May sleep.
     pub(super) fn unlink(&self, key: &Key) {
         // SAFETY: Both keys are valid and the first is a keyring. The only failures are that the
-        // link is gone already, or that there is no memory: then the garbage collector drops it,
-        // for the callers invalidate the key.
+        // link is gone already, or that there is no memory. Then the garbage collector drops it when
+        // the key is invalidated, and the link's reference tells whoever counts on the key's being
+        // nobody's.
         unsafe { kbindings::key_unlink(self.0.as_ptr(), key.as_ptr()) };
     }
 }
