@@ -67,8 +67,8 @@ FIXTURE_SETUP(idmap)
 FIXTURE_TEARDOWN(idmap)
 {
 	if (self->a.pid > 0)
-		run_in(_metadata, &self->a, INSIDE, nfs_stop, NULL);
-	run_in(_metadata, &self->a, ON_HOST, nfs_stop, NULL);
+		run_in(&self->a, INSIDE, nfs_stop, NULL);
+	run_in(&self->a, ON_HOST, nfs_stop, NULL);
 	agent_stop(&self->a);
 	work_dir_remove();
 }
@@ -77,22 +77,20 @@ FIXTURE_TEARDOWN(idmap)
 static void idmap_mount(struct __test_metadata *const _metadata, DATA *self,
 			int where)
 {
-	ASSERT_EQ(0, run_in(_metadata, &self->a, where, nfs_serve,
-			    self->files)) {
+	ASSERT_EQ(0, run_in(&self->a, where, nfs_serve, self->files)) {
 		TH_LOG("the server does not start");
 	}
-	ASSERT_EQ(0, run_in(_metadata, &self->a, where, nfs_mount, NULL));
+	ASSERT_EQ(0, run_in(&self->a, where, nfs_mount, NULL));
 	ASSERT_EQ(0, agent_asked(&self->a));
 }
 
 /* Whose a file of the mount in that place is, to a process there. */
-static long idmap_owner(struct __test_metadata *const _metadata, DATA *self,
-			int where, int who)
+static long idmap_owner(DATA *self, int where, int who)
 {
 	char path[128];
 
 	snprintf(path, sizeof(path), NFS_MOUNT "%s", self->files[who].path);
-	return run_in(_metadata, &self->a, where, nfs_owner, path);
+	return run_in(&self->a, where, nfs_owner, path);
 }
 
 TEST_F(idmap, each_its_own_answer)
@@ -100,28 +98,26 @@ TEST_F(idmap, each_its_own_answer)
 	idmap_mount(_metadata, self, INSIDE);
 	idmap_mount(_metadata, self, ON_HOST);
 	EXPECT_EQ(CONTAINER_UID(ALICE),
-		  idmap_owner(_metadata, self, INSIDE | SUBSCRIBED, ALICE));
+		  idmap_owner(self, INSIDE | SUBSCRIBED, ALICE));
 	EXPECT_EQ(1, agent_asked(&self->a));
 	EXPECT_EQ(0, upcall_count(self->desc[ALICE], NULL));
-	EXPECT_EQ(HOST_UID(BOB), idmap_owner(_metadata, self, ON_HOST, BOB));
+	EXPECT_EQ(HOST_UID(BOB), idmap_owner(self, ON_HOST, BOB));
 	EXPECT_EQ(1, agent_asked(&self->a));
 	EXPECT_EQ(1, upcall_count(self->desc[BOB], NULL));
 
 	/* As long as the kernel keeps an answer, it is everybody's. */
-	EXPECT_EQ(CONTAINER_UID(ALICE),
-		  idmap_owner(_metadata, self, ON_HOST, ALICE));
+	EXPECT_EQ(CONTAINER_UID(ALICE), idmap_owner(self, ON_HOST, ALICE));
 	EXPECT_EQ(0, upcall_count(self->desc[ALICE], NULL));
 	EXPECT_EQ(HOST_UID(BOB),
-		  idmap_owner(_metadata, self, INSIDE | SUBSCRIBED, BOB));
+		  idmap_owner(self, INSIDE | SUBSCRIBED, BOB));
 	EXPECT_EQ(1, agent_asked(&self->a));
 
 	/* When it is gone, the next one who asks has his own. */
 	forget(_metadata, self->desc[ALICE]);
-	EXPECT_EQ(HOST_UID(ALICE),
-		  idmap_owner(_metadata, self, ON_HOST, ALICE));
+	EXPECT_EQ(HOST_UID(ALICE), idmap_owner(self, ON_HOST, ALICE));
 	forget(_metadata, self->desc[BOB]);
 	EXPECT_EQ(CONTAINER_UID(BOB),
-		  idmap_owner(_metadata, self, INSIDE | SUBSCRIBED, BOB));
+		  idmap_owner(self, INSIDE | SUBSCRIBED, BOB));
 	EXPECT_EQ(2, agent_asked(&self->a));
 	expect_settled(_metadata, &self->a);
 }
@@ -132,15 +128,14 @@ TEST_F(idmap, the_process_asks_not_the_mount)
 	char path[128];
 
 	idmap_mount(_metadata, self, INSIDE);
-	EXPECT_EQ(HOST_UID(ALICE),
-		  idmap_owner(_metadata, self, INSIDE, ALICE));
+	EXPECT_EQ(HOST_UID(ALICE), idmap_owner(self, INSIDE, ALICE));
 	snprintf(path, sizeof(path), "/proc/%d/root" NFS_MOUNT "%s",
 		 self->a.pid, self->files[BOB].path);
-	EXPECT_EQ(HOST_UID(BOB), run_in(_metadata, &self->a, ON_HOST,
-					nfs_owner, path));
+	EXPECT_EQ(HOST_UID(BOB), run_in(&self->a, ON_HOST, nfs_owner,
+					path));
 	EXPECT_EQ(0, agent_asked(&self->a));
 	forget(_metadata, self->desc[BOB]);
-	EXPECT_EQ(CONTAINER_UID(BOB), run_in(_metadata, &self->a, SUBSCRIBED,
+	EXPECT_EQ(CONTAINER_UID(BOB), run_in(&self->a, SUBSCRIBED,
 					     nfs_owner, path));
 	EXPECT_EQ(1, agent_asked(&self->a));
 }
@@ -156,9 +151,9 @@ TEST_F(idmap, name_of_a_user)
 	char desc[32];
 
 	idmap_mount(_metadata, self, INSIDE);
-	ASSERT_EQ(0, run_in(_metadata, &self->a, INSIDE | SUBSCRIBED,
+	ASSERT_EQ(0, run_in(&self->a, INSIDE | SUBSCRIBED,
 			    give_to_alice, NFS_MOUNT "/roots"));
-	EXPECT_EQ(SERVER_UID(ALICE), run_in(_metadata, &self->a, INSIDE,
+	EXPECT_EQ(SERVER_UID(ALICE), run_in(&self->a, INSIDE,
 					    nfs_owner, NFS_EXPORT "/roots"));
 	snprintf(desc, sizeof(desc), "user:%u", CONTAINER_UID(ALICE));
 	EXPECT_EQ(0, upcall_count(desc, NULL));

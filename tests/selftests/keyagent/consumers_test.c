@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Those in the kernel who ask for keys, in earnest: mounts that look up the name
- * of their server. In a container the answer is that of the container's agent, on
- * the host that of the host. For NFS id mapping see consumers_idmap_test.c.
+ * of their server, and one that needs a ticket. In a container the answer is that
+ * of the container's agent, on the host that of the host. For NFS id mapping see
+ * consumers_idmap_test.c.
  *
  * Who asks for what, and for whom an answer counts, is described in
  * Documentation/admin-guide/keyagent-consumers.rst.
@@ -11,6 +12,7 @@
 #define _GNU_SOURCE
 #include "consumers.h"
 #include "observe.h"
+#include "smb.h"
 #include "userns.h"
 
 #define HOST_ADDRESS		"127.0.0.22"
@@ -77,8 +79,7 @@ static void ceph_expect(struct __test_metadata *const _metadata, DATA *self,
 		.options = "name=x,secret=AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==,mount_timeout=1",
 		.port = 6789,
 	};
-	ASSERT_EQ(0, run_in(_metadata, &self->a, where, call_by_mount,
-			    self->call));
+	ASSERT_EQ(0, run_in(&self->a, where, call_by_mount, self->call));
 	EXPECT_STREQ(address, inet_ntoa(self->call->reached)) {
 		TH_LOG("mount: %s", strerror(self->call->error));
 	}
@@ -169,6 +170,71 @@ TEST_F(ceph, agent_that_may_not_administer)
 
 #undef DATA
 
+/* -------------------------------------------------------------- cifs.spnego */
+
+FIXTURE(spnego) {
+	struct agent a;
+	struct call *call;
+};
+
+FIXTURE_SETUP(spnego)
+{
+	test_session(_metadata);
+	module_needed(_metadata, "cifs");
+	ASSERT_EQ(0, work_dir_make(""));
+	container_start(_metadata, &self->a, "cifs.spnego", container_prepare,
+			"");
+	self->a.sh->plan.custom = smb_answer;
+	self->call = mmap(NULL, sizeof(*self->call), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)self->call);
+	*self->call = (struct call){
+		.source = "//" CONTAINER_ADDRESS "/share",
+		.type = "cifs",
+		.options = "ip=" CONTAINER_ADDRESS ",vers=2.1,sec=krb5,user=x",
+		.port = SMB_PORT,
+		.serve = smb_serve,
+	};
+}
+
+FIXTURE_TEARDOWN(spnego)
+{
+	agent_stop(&self->a);
+	work_dir_remove();
+}
+
+TEST_F(spnego, ticket_of_the_agent)
+{
+	ASSERT_EQ(0, run_in(&self->a, INSIDE | SUBSCRIBED, call_by_mount,
+			    self->call));
+	EXPECT_STREQ(SMB_TICKET, self->call->greeting) {
+		TH_LOG("mount: %s", strerror(self->call->error));
+	}
+	EXPECT_EQ(1, agent_asked(&self->a));
+	EXPECT_EQ(0, agent_record(&self->a, 0)->result);
+	EXPECT_NE(NULL, strstr(agent_record(&self->a, 0)->callout,
+			       ";ip4=" CONTAINER_ADDRESS ";sec=krb5;uid=0x0;"));
+	/* Nobody gets it a second time. */
+	EXPECT_TRUE(wait_until(!proc_keys_line(0, " ver=0x2;", NULL, 0)));
+	expect_settled(_metadata, &self->a);
+}
+
+/* The host has no ticket that the kernel would take. */
+TEST_F(spnego, no_ticket_without_agent)
+{
+	ASSERT_EQ(0, run_in(&self->a, INSIDE, call_by_mount, self->call));
+	EXPECT_EQ(EKEYREJECTED, self->call->error);
+	EXPECT_STREQ("", self->call->greeting);
+	EXPECT_EQ(0, agent_asked(&self->a));
+}
+
+TEST_F(spnego, nobody_but_the_kernel_asks)
+{
+	EXPECT_EQ(-1, sys_request_key("cifs.spnego", "ver=0x2;host=x", "", 0));
+	EXPECT_EQ(EPERM, errno);
+	EXPECT_EQ(0, agent_asked(&self->a));
+}
+
 /* ---------------------------------------------------------- kernel threads */
 
 FIXTURE(thread) {
@@ -228,8 +294,8 @@ TEST_F(thread, cifs_connects_again)
 		.options = "ip=" CONTAINER_ADDRESS ",user=x,pass=x",
 		.port = 445,
 	};
-	ASSERT_EQ(0, run_in(_metadata, &self->a, INSIDE | SUBSCRIBED,
-			    call_by_mount, self->call));
+	ASSERT_EQ(0, run_in(&self->a, INSIDE | SUBSCRIBED, call_by_mount,
+			    self->call));
 	EXPECT_STREQ(CONTAINER_ADDRESS, inet_ntoa(self->call->reached)) {
 		TH_LOG("mount: %s", strerror(self->call->error));
 	}
@@ -255,8 +321,8 @@ TEST_F(thread, afs_looks_up_a_cell)
 {
 	module_needed(_metadata, "kafs");
 	snprintf(self->desc, sizeof(self->desc), "afsdb:%s", self->name);
-	EXPECT_EQ(0, run_in(_metadata, &self->a, INSIDE | SUBSCRIBED,
-			    afs_look_up, self->name));
+	EXPECT_EQ(0, run_in(&self->a, INSIDE | SUBSCRIBED, afs_look_up,
+			    self->name));
 	expect_thread_asked(_metadata, self);
 }
 
