@@ -142,6 +142,30 @@ TEST_F(ceph, kept_answer_of_the_host_is_the_containers)
 	ceph_expect_asked(_metadata, self, 0, 1);
 }
 
+/* The same, for the time that it takes to mount. */
+static long answer_for_a_moment(struct agent *a, key_serial_t key)
+{
+	long ret = agent_assume(key);
+
+	if (ret >= 0)
+		ret = neg_errno(keyctl_set_timeout(key, slow()));
+	return ret < 0 ? ret : container_answer(a, key);
+}
+
+TEST_F(ceph, answer_that_expires)
+{
+	char line[1024] = "";
+
+	ceph_container(_metadata, self, container_prepare);
+	self->a.sh->plan.custom = answer_for_a_moment;
+	ceph_expect(_metadata, self, INSIDE | SUBSCRIBED, CONTAINER_ADDRESS);
+	EXPECT_TRUE(wait_until(proc_keys_line(0, self->name, line,
+					      sizeof(line)) &&
+			       strstr(line, " expd ")));
+	ceph_expect(_metadata, self, ON_HOST, HOST_ADDRESS);
+	ceph_expect_asked(_metadata, self, 1, 1);
+}
+
 /* It goes with the network namespace of whoever asked. */
 TEST_F(ceph, kept_answer_goes_with_the_container)
 {
