@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <linux/io_uring.h>
 
+#include "module.h"
 #include "test_module.h"
 
 #define DATA FIXTURE_DATA(overridden)
@@ -200,6 +201,29 @@ TEST_F(overridden, kill_ends_it)
 	EXPECT_GE(100 * slow(), now_ms() - since);
 	expect_outcome(_metadata, &self->before, "interrupted");
 	expect_settled(_metadata, &self->agent);
+}
+
+/* The longest that an agent has for such a request, whatever timeout_ms says. */
+#define KERNEL_TIMEOUT_MS	15000
+
+/* The freezer cannot end the wait either, and gives up after 20 seconds. */
+TEST_F_TIMEOUT(overridden, ends_before_the_freezer, 60)
+{
+	struct kernel_requester r;
+	uint64_t since, took;
+
+	module_required(_metadata);
+	ASSERT_EQ(0, module_reload("timeout_ms=60000"));
+	ASSERT_TRUE(outcomes_read(&self->before));
+	since = now_ms();
+	hold(_metadata, self, &r);
+	EXPECT_STREQ("errno 110", kernel_request_finish(&r));
+	took = now_ms() - since;
+	EXPECT_LE(KERNEL_TIMEOUT_MS, took);
+	EXPECT_GT(KERNEL_TIMEOUT_MS + 150 * slow(), took);
+	expect_outcome(_metadata, &self->before, "timed_out");
+	agent_stop(&self->agent);
+	EXPECT_EQ(0, module_reload(""));
 }
 
 /* --------------------------------------------------- kernel threads and workers */
