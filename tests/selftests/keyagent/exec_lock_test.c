@@ -148,20 +148,50 @@ FIXTURE_TEARDOWN(exec_lock)
 static void hold_lock(const char *file, pid_t pid)
 {
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	void *page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	struct stat st;
+	void *page;
 
+	/* That is when the kernel learns how long it is. */
+	if (fd < 0 || fstat(fd, &st) || st.st_size != PAGE)
+		_exit(1);
+	page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (page == MAP_FAILED)
 		_exit(1);
 	_exit(!syscall(__NR_kcmp, pid, pid, KCMP_EPOLL_TFD, 0, page));
 }
 
-/* True while the process waits inside of an exec. */
-static bool waits_in_exec(pid_t pid)
+static long do_ctl(struct agent *a, const void *arg __maybe_unused)
 {
-	char path[32], where[128];
+	return a->ctl;
+}
 
-	snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
-	return file_read(path, where, sizeof(where)) && strstr(where, "exec");
+/* True while the process sleeps for no signal. Its "stat" takes the lock. */
+static bool sleeps(pid_t pid)
+{
+	char path[32], text[4096];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return file_read(path, text, sizeof(text)) &&
+	       strstr(text, "State:\tD");
+}
+
+/*
+ * Has the agent execute a program, and waits until it waits for the lock. Just
+ * before that it closes its descriptors, and nothing between puts it to sleep.
+ */
+static void exec_into_lock(struct __test_metadata *const _metadata,
+			   struct agent *a)
+{
+	struct stat st;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%ld", a->pid,
+		 agent_call(_metadata, a, do_ctl, NULL, 0));
+	ASSERT_EQ(0, lstat(path, &st));
+	agent_post(_metadata, a, agent_do_exec, "/bin/true",
+		   sizeof("/bin/true"));
+	ASSERT_TRUE(wait_until(lstat(path, &st)));
+	ASSERT_TRUE(wait_until(sleeps(a->pid)));
 }
 
 TEST_F(exec_lock, request)
@@ -173,9 +203,7 @@ TEST_F(exec_lock, request)
 	if (!self->holder)
 		hold_lock(self->file, self->agent.pid);
 	ASSERT_TRUE(count_wait(self->reads, 1));
-	agent_post(_metadata, &self->agent, agent_do_exec, "/bin/sleep",
-		   sizeof("/bin/sleep"));
-	ASSERT_TRUE(wait_until(waits_in_exec(self->agent.pid)));
+	exec_into_lock(_metadata, &self->agent);
 
 	expect_answer(_metadata, unique("in_exec"), "upcall");
 	expect_outcome(_metadata, &self->before, "in_exec");

@@ -38,18 +38,13 @@ FIXTURE_VARIANT_ADD(sample, rust)
 static bool sample_path(const char *program, char *path, size_t size)
 {
 	const char *dir = getenv("KEYAGENT_SAMPLES");
-	char self[3072];
-	ssize_t len;
+	char name[64];
 
-	if (dir) {
+	snprintf(name, sizeof(name), "../../%s", program);
+	if (dir)
 		snprintf(path, size, "%s/%s", dir, program);
-	} else {
-		len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-		if (len < 0)
-			return false;
-		self[len] = '\0';
-		snprintf(path, size, "%s/../../%s", dirname(self), program);
-	}
+	else if (!beside(path, size, name))
+		return false;
 	return !access(path, X_OK);
 }
 
