@@ -128,6 +128,17 @@ TEST_F(overridden, administrator_without_ptrace_is_not_asked)
 	expect_passed_over(_metadata, self, "denied_user");
 }
 
+/* It may answer the kernel, but not the user who makes it ask. */
+TEST_F(overridden, administrator_is_not_asked_for_another_user)
+{
+	self->opts.prepare = prepare_root_without_cap;
+	self->opts.arg = CAP_SYS_PTRACE;
+	agent_start(_metadata, &self->agent, &self->opts);
+	EXPECT_STREQ("upcall", kernel_request_as(_metadata, "override",
+						 self->desc, user));
+	expect_passed_over(_metadata, self, "denied_user");
+}
+
 /* Root of a user namespace has both capabilities, but only there. */
 static long prepare_userns(struct agent *a __maybe_unused)
 {
