@@ -163,25 +163,6 @@ TEST_F(deadline, late_authority)
 	expect_settled(_metadata, &self->agent);
 }
 
-/* Everybody who waits for the key is released by the one deadline. */
-TEST_F(deadline, second_waiter)
-{
-	struct requester_result res;
-	struct requester first, second;
-
-	requester_start(_metadata, &first, &self->opts);
-	agent_wait_asked(_metadata, &self->agent, 1);
-	requester_join(_metadata, &second, &self->opts);
-	res = requester_finish(&first);
-	EXPECT_EQ(ETIMEDOUT, res.error);
-	res = requester_finish(&second);
-	EXPECT_EQ(ETIMEDOUT, res.error);
-	EXPECT_GE(self->timeout + 100 * slow(), res.ms);
-	EXPECT_EQ(1, agent_asked(&self->agent));
-	expect_remembered(_metadata, self, variant->ttl);
-	expect_settled(_metadata, &self->agent);
-}
-
 /* An agent that answers in time is not hurried, and not timed out afterwards. */
 TEST_F(deadline, answer_in_time)
 {
@@ -208,6 +189,46 @@ TEST_F(deadline, stopped_agent)
 	ASSERT_EQ(0, kill(self->agent.pid, SIGCONT));
 	agent_wait_done(_metadata, &self->agent, 1);
 	EXPECT_EQ(-ENOKEY, agent_record(&self->agent, 0)->assumed);
+	expect_settled(_metadata, &self->agent);
+}
+
+FIXTURE(waiters)
+{
+	struct agent agent;
+	unsigned int timeout;	/* ms: for two processes to begin to wait in */
+};
+
+FIXTURE_SETUP(waiters)
+{
+	const struct agent_opts opts = { .plan.action = AGENT_HOLD };
+
+	self->timeout = module_reload_short(_metadata);
+	test_session(_metadata);
+	agent_start(_metadata, &self->agent, &opts);
+}
+
+FIXTURE_TEARDOWN(waiters)
+{
+	agent_stop(&self->agent);
+	EXPECT_EQ(0, module_reload(""));
+}
+
+/* Everybody who waits for the key is released by the one deadline. */
+TEST_F(waiters, second_waiter)
+{
+	const struct requester_opts opts = { .desc = unique("waiters") };
+	struct requester_result res;
+	struct requester first, second;
+
+	requester_start(_metadata, &first, &opts);
+	agent_wait_asked(_metadata, &self->agent, 1);
+	requester_join(_metadata, &second, &opts);
+	res = requester_finish(&first);
+	EXPECT_EQ(ETIMEDOUT, res.error);
+	res = requester_finish(&second);
+	EXPECT_EQ(ETIMEDOUT, res.error);
+	EXPECT_GE(self->timeout + 100 * slow(), res.ms);
+	EXPECT_EQ(1, agent_asked(&self->agent));
 	expect_settled(_metadata, &self->agent);
 }
 
