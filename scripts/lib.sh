@@ -231,6 +231,23 @@ find_llvm() {
 	return 1
 }
 
+# A cargo that can read the lock file of today's crates.
+find_cargo() {
+	local cargo version
+
+	while read -r cargo; do
+		[ -x "$cargo" ] || continue
+		version=$("$cargo" --version 2>/dev/null | version_in) || continue
+		version_ge "$version" "$RUSTC_MIN" || continue
+		echo "$cargo"
+		return
+	done < <(
+		echo /usr/bin/cargo
+		type -ap cargo
+	)
+	return 1
+}
+
 find_bindgen() {
 	local bindgen version
 
