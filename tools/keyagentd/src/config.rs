@@ -2,4 +2,6 @@
 
 //! Rules of request-key.conf(5), as request-key(8) of keyutils 1.6.3 reads and ranks them.
 
+pub(crate) mod command;
 pub(crate) mod pattern;
+pub(crate) mod problem;
