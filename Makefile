@@ -40,6 +40,9 @@ stress:
 check-runner:
 	@tests/vm/selftest
 
+check-daemon:
+	@scripts/check-daemon
+
 check-mutants:
 	@tests/mutants/run
 
@@ -80,8 +83,9 @@ help:
 	@echo 'In the tree:'
 	@echo
 	@echo '  make samples          build the sample agents in build'
+	@echo '  make check-daemon     test what of keyagentd needs no kernel module'
 	@echo '  make lint             check style, warnings and licences'
 	@echo '  make clean            remove build'
 
 .PHONY: all install install-headers demo vm check stress check-runner check-mutants \
-	samples lint clean help
+	check-daemon samples lint clean help
