@@ -169,8 +169,8 @@ impl Thread {
         // SAFETY: The task is valid, and with it the structure that the lock is in.
         let locked = unsafe { bindings::keyagent_helper_exec_trylock(self.as_ptr()) };
 
-        // INVARIANT: The lock was taken just now.
-        locked.then_some(ExecGuard(self, NotThreadSafe))
+        // INVARIANT: The lock was taken just now. A guard that is made otherwise would unlock it.
+        locked.then(|| ExecGuard(self, NotThreadSafe))
     }
 }
 
