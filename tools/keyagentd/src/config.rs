@@ -1,50 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//! Rules of request-key.conf(5), as request-key(8) of keyutils 1.6.3 reads and ranks them.
+//! Rules of keyagentd.conf(5), and of request-key.conf(5) as request-key(8) of keyutils 1.6.3 reads
+//! and ranks them.
 
+pub(crate) mod answer;
 pub(crate) mod command;
-mod line;
+pub(crate) mod errno;
+pub(crate) mod line;
+pub(crate) mod option;
 pub(crate) mod pattern;
 pub(crate) mod problem;
+pub(crate) mod source;
 
-use std::ffi::OsStr;
 use std::fs;
-use std::io::{ErrorKind, Result as IoResult};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::answer::Answer;
 use self::command::Command;
+use self::line::Dialect;
+use self::option::Options;
 use self::pattern::Pattern;
 use self::problem::{Found, Oddity, Place, Problem, Refused};
+use self::source::Sources;
 use crate::request::Request;
 
-/// Where a configuration is read from.
+/// What is done about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sources {
-    /// A directory whose files `*.conf` are read first. It need not be there.
-    pub directory: PathBuf,
-    /// A file that is read after them. It need not be there.
-    pub file: PathBuf,
+pub enum Action {
+    /// A program is run.
+    Run(Command),
+    /// It is answered without one. This is to be had in keyagentd.conf(5) only.
+    Answer(Answer),
 }
 
-impl Default for Sources {
-    /// Those of request-key(8).
-    fn default() -> Self {
-        Self {
-            directory: "/etc/request-key.d".into(),
-            file: "/etc/request-key.conf".into(),
-        }
-    }
-}
-
-/// A rule: for these requests, run this command.
+/// A rule: for these requests, do this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// What the operation, the type, the description and the callout info have to match.
     pub patterns: [Pattern; 4],
-    /// What to run then.
-    pub command: Command,
+    /// What to do then.
+    pub action: Action,
+    /// With what in addition.
+    pub options: Options,
     /// The file that the rule is in.
     pub file: Arc<Path>,
     /// Its line there, from 1.
@@ -74,12 +74,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a configuration.
+    /// Reads a configuration: first the files that are our own, then those of request-key(8).
     ///
-    /// The files of the directory come first, in the order in which the file system has them: sorted
-    /// they are not, for request-key(8) does not sort them. Which of them is first matters only when
-    /// rules in two of them are equally good for a request. Left out are those whose names begin
-    /// with a dot, and all that are no regular files, symbolic links among them.
+    /// The files of an own directory come in the order of their names, byte by byte, and links to
+    /// files count as these. Those of request-key(8)'s directory come in the order in which the
+    /// file system has them, and links are left out, for request-key(8) neither sorts them nor
+    /// follows links. In both, files whose names begin with a dot are left out, and so are
+    /// directories, devices and the like. Which file is first matters only when rules in two of
+    /// them are equally good for a request.
     ///
     /// # Errors
     ///
@@ -88,16 +90,19 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, Refused> {
         let mut reader = Reader::default();
 
-        match files_in(&sources.directory, &mut reader.config.oddities) {
-            Ok(files) => files.into_iter().for_each(|file| reader.file(file)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => reader.refuse(
-                &Arc::from(sources.directory.as_path()),
-                None,
-                Problem::Unreadable(error),
-            ),
+        for path in &sources.own {
+            reader.own(path, sources.own_required);
         }
-        reader.file(sources.file.clone());
+        if let Some((directory, file)) = &sources.request_key {
+            match source::request_key_files(directory, &mut reader.config.oddities) {
+                Ok(files) => files
+                    .iter()
+                    .for_each(|file| reader.file(Dialect::RequestKey, file)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => reader.refuse_file(directory, Problem::Unreadable(error)),
+            }
+            reader.file(Dialect::RequestKey, file);
+        }
         reader.finish()
     }
 
@@ -106,9 +111,9 @@ impl Config {
     /// # Errors
     ///
     /// As for [`Config::load`].
-    pub fn parse(text: &[u8]) -> Result<Self, Refused> {
+    pub fn parse(dialect: Dialect, text: &[u8]) -> Result<Self, Refused> {
         let mut reader = Reader::default();
-        reader.text(&Arc::from(Path::new("<memory>")), text);
+        reader.text(dialect, &Arc::from(Path::new("<memory>")), text);
         reader.finish()
     }
 
@@ -138,34 +143,6 @@ impl Config {
     }
 }
 
-/// The files of a directory that are to be read.
-fn files_in(directory: &Path, oddities: &mut Vec<Found<Oddity>>) -> IoResult<Vec<PathBuf>> {
-    let mut files = Vec::new();
-
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if !is_conf(&entry.file_name()) {
-            continue;
-        }
-        match entry.file_type() {
-            Ok(kind) if kind.is_file() => files.push(entry.path()),
-            Ok(_) => oddities.push(Found {
-                file: entry.path().into(),
-                place: None,
-                what: Oddity::NotRegular,
-            }),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(files)
-}
-
-fn is_conf(name: &OsStr) -> bool {
-    let name = name.as_bytes();
-    name.ends_with(b".conf") && !name.starts_with(b".")
-}
-
 /// A configuration in the making.
 #[derive(Default)]
 struct Reader {
@@ -182,24 +159,52 @@ impl Reader {
         });
     }
 
-    fn file(&mut self, path: PathBuf) {
-        let text = fs::read(&path);
-        let file = Arc::from(path);
-        match text {
-            Ok(text) => self.text(&file, &text),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => self.refuse(&file, None, Problem::Unreadable(error)),
+    fn refuse_file(&mut self, file: &Path, what: Problem) {
+        self.refuse(&Arc::from(file), None, what);
+    }
+
+    /// Reads a file of keyagentd.conf(5) or a directory of such files.
+    fn own(&mut self, path: &Path, required: bool) {
+        match source::kind(path) {
+            Ok(Some(kind)) if kind.is_dir() => match source::own_entries(path) {
+                Ok(entries) => entries.into_iter().for_each(|entry| self.own_entry(entry)),
+                Err(error) => self.refuse_file(path, Problem::Unreadable(error)),
+            },
+            Ok(Some(_)) => self.file(Dialect::Own, path),
+            Ok(None) if required => self.refuse_file(path, Problem::NotThere),
+            Ok(None) => {}
+            Err(error) => self.refuse_file(path, Problem::Unreadable(error)),
         }
     }
 
-    fn text(&mut self, file: &Arc<Path>, text: &[u8]) {
+    fn own_entry(&mut self, path: PathBuf) {
+        match source::kind(&path) {
+            Ok(Some(kind)) if kind.is_file() => self.file(Dialect::Own, &path),
+            Ok(Some(_)) => self.config.oddities.push(source::not_regular(path)),
+            // Removed since its name was read.
+            Ok(None) => {}
+            Err(error) => self.refuse_file(&path, Problem::Unreadable(error)),
+        }
+    }
+
+    /// Reads a file, if it is there.
+    fn file(&mut self, dialect: Dialect, path: &Path) {
+        match fs::read(path) {
+            Ok(text) => self.text(dialect, &Arc::from(path), &text),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => self.refuse_file(path, Problem::Unreadable(error)),
+        }
+    }
+
+    fn text(&mut self, dialect: Dialect, file: &Arc<Path>, text: &[u8]) {
         for (line, bytes) in (1..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
             let mut oddities = Vec::new();
-            match line::parse(bytes, &mut oddities) {
+            match line::parse(dialect, bytes, &mut oddities) {
                 Ok(None) => {}
                 Ok(Some(parts)) => self.config.rules.push(Rule {
                     patterns: parts.patterns,
-                    command: parts.command,
+                    action: parts.action,
+                    options: parts.options,
                     file: Arc::clone(file),
                     line,
                 }),

@@ -14,7 +14,7 @@ fn request(description: &str, callout: &str) -> Request {
 
 /// The line of the rule that is found.
 fn line(text: &str, request: &Request) -> Option<usize> {
-    let config = Config::parse(text.as_bytes()).unwrap();
+    let config = Config::parse(Dialect::RequestKey, text.as_bytes()).unwrap();
     config.find(request).map(|rule| rule.line)
 }
 
@@ -76,7 +76,7 @@ fn callout_info_is_matched_to_its_nul() {
 #[test]
 fn every_problem_is_reported() {
     let text = b"create user a * cat\n# fine\ncreate user b * /x\ncreate\ncreate user * * /x %";
-    let refused = Config::parse(text).unwrap_err();
+    let refused = Config::parse(Dialect::RequestKey, text).unwrap_err();
     let places: Vec<_> = refused.0.iter().map(|found| found.place).collect();
     assert_eq!(
         places,
@@ -87,7 +87,7 @@ fn every_problem_is_reported() {
 
 #[test]
 fn oddities_have_places() {
-    let config = Config::parse(b"# fine\ncreate user *a* * /x\n").unwrap();
+    let config = Config::parse(Dialect::RequestKey, b"# fine\ncreate user *a* * /x\n").unwrap();
     let [oddity] = config.oddities() else {
         panic!("{:?}", config.oddities());
     };
@@ -120,4 +120,18 @@ negate\t*\t*\t\t*\t/bin/keyctl negate %k 30 %S
     assert_eq!(line(text, &request("debug:loop:x", "negate")), Some(4));
     assert_eq!(line(text, &request("other", "")), None);
     assert_eq!(line(text, &request("other", "").negate()), Some(6));
+}
+
+#[test]
+fn own_rules_rank_as_others() {
+    let config = Config::parse(
+        Dialect::Own,
+        b"create user * * @negate\ncreate user a*c * /x\ncreate user a* * @decline\n",
+    )
+    .unwrap();
+    let line = |description| config.find(&request(description, "")).map(|rule| rule.line);
+    assert_eq!(line("abbc"), Some(2));
+    assert_eq!(line("abba"), Some(3));
+    assert_eq!(line("b"), Some(1));
+    assert_eq!(line("ac"), Some(2));
 }

@@ -10,17 +10,19 @@
 mod generate;
 #[path = "differential/oracle.rs"]
 mod oracle;
+#[path = "differential/random.rs"]
+mod random;
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
-use std::{env, fs};
 
-use generate::{case, Case, Random};
-use keyagentd::{Config, Keys, Refused, Request, Sources};
+use generate::{case, Case};
+use keyagentd::{Action, Config, Keys, Refused, Request, Sources};
 use oracle::{ask, ask_through, find, Verdict};
+use random::{from_environment, seed, Random};
 
 /// No key, or one: its description and contents.
 struct OneKey(Option<(&'static str, &'static [u8])>);
@@ -62,29 +64,25 @@ fn directory(test: &str) -> PathBuf {
 
 fn load(directory: &Path) -> Result<Config, Refused> {
     Config::load(&Sources {
-        directory: directory.join("request-key.d"),
-        file: directory.join("request-key.conf"),
+        own: Vec::new(),
+        own_required: false,
+        request_key: Some((
+            directory.join("request-key.d"),
+            directory.join("request-key.conf"),
+        )),
     })
 }
 
 /// What keyagentd would do.
 fn ours(config: &Config, request: &Request, keys: &OneKey) -> Verdict {
-    match config.find(request) {
+    match config.find(request).map(|rule| &rule.action) {
         None => Verdict::NoRule,
-        Some(rule) => match rule.command.expand(request, keys) {
+        Some(Action::Run(command)) => match command.expand(request, keys) {
             Ok(invocation) => Verdict::Runs(invocation),
             Err(_) => Verdict::NoKey,
         },
+        Some(Action::Answer(answer)) => panic!("{answer:?} is nothing that request-key knows"),
     }
-}
-
-fn from_environment(name: &str) -> Option<u64> {
-    let value = env::var(name).ok()?;
-    Some(
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}={value} is no number")),
-    )
 }
 
 fn write(directory: &Path, case: &Case) {
@@ -100,10 +98,7 @@ fn random_rules() {
     let Some(program) = request_key("random_rules") else {
         return;
     };
-    let seed = from_environment("KEYAGENTD_SEED").unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        now.as_nanos() as u64 & 0xffff_ffff
-    });
+    let seed = seed();
     let cases = from_environment("KEYAGENTD_CASES").unwrap_or(400);
     tell(&format!("random_rules: KEYAGENTD_SEED={seed}"));
 

@@ -6,18 +6,26 @@ use super::*;
 /// The rule in a line, if there is one.
 fn accepted(line: impl AsRef<[u8]>) -> Option<Parts> {
     let line = line.as_ref();
-    parse(line, &mut Vec::new())
+    parse(Dialect::RequestKey, line, &mut Vec::new())
         .unwrap_or_else(|(column, problem)| panic!("{line:?}: {column}: {problem}"))
 }
 
 /// Why a line is refused, and where.
 fn refused(line: impl AsRef<[u8]>) -> At<Problem> {
-    parse(line.as_ref(), &mut Vec::new()).expect_err("a line that is wrong")
+    parse(Dialect::RequestKey, line.as_ref(), &mut Vec::new()).expect_err("a line that is wrong")
+}
+
+/// The command of a rule.
+fn command(parts: Parts) -> Command {
+    match parts.action {
+        Action::Run(command) => command,
+        Action::Answer(answer) => panic!("{answer:?}"),
+    }
 }
 
 fn oddities(line: &str) -> Vec<At<Oddity>> {
     let mut oddities = Vec::new();
-    parse(line.as_bytes(), &mut oddities).expect("a line that is right");
+    parse(Dialect::RequestKey, line.as_bytes(), &mut oddities).expect("a line that is right");
     oddities
 }
 
@@ -26,10 +34,11 @@ fn a_rule() {
     let parts = accepted("create user debug:* negate |/bin/keyctl negate %k 30\n").unwrap();
     assert_eq!(
         parts.patterns,
-        ["create", "user", "debug:*", "negate"].map(|text| Pattern::new(text.as_bytes()))
+        ["create", "user", "debug:*", "negate"]
+            .map(|text| Pattern::new(Dialect::RequestKey, text.as_bytes()))
     );
     assert_eq!(
-        parts.command,
+        command(parts),
         Command {
             program: "/bin/keyctl".into(),
             pipe: true,
@@ -51,14 +60,17 @@ fn any_blanks_separate() {
     );
     // Not a blank in C's locale.
     let parts = accepted("create us\u{a0}er * * /bin/x\n").unwrap();
-    assert_eq!(parts.patterns[1], Pattern::new("us\u{a0}er".as_bytes()));
+    assert_eq!(
+        parts.patterns[1],
+        Pattern::new(Dialect::RequestKey, "us\u{a0}er".as_bytes())
+    );
 }
 
 #[test]
 fn no_quoting() {
     let parts = accepted("create user * * /bin/x \"a b\" c\\ d #e\n").unwrap();
     assert_eq!(
-        parts.command.arguments,
+        command(parts).arguments,
         ["\"a", "b\"", "c\\", "d", "#e"].map(|text| Argument::Text(text.into()))
     );
 }
@@ -143,9 +155,7 @@ fn programs() {
         ("||/x", "|/x", true),
         ("/", "/", false),
     ] {
-        let command = accepted(format!("create * * * {word} |\n"))
-            .unwrap()
-            .command;
+        let command = command(accepted(format!("create * * * {word} |\n")).unwrap());
         assert_eq!(command.program, program);
         assert_eq!(command.pipe, pipe);
         assert_eq!(command.arguments, [Argument::Text("|".into())]);
@@ -168,7 +178,7 @@ fn programs() {
 fn many_arguments() {
     let line = |count: usize| format!("create * * * /bin/x{}\n", " a".repeat(count));
     let parts = accepted(line(MOST_ARGUMENTS)).unwrap();
-    assert_eq!(parts.command.arguments.len(), 253);
+    assert_eq!(command(parts).arguments.len(), 253);
     assert!(matches!(
         refused(line(MOST_ARGUMENTS + 1)),
         (527, Problem::TooManyArguments)
@@ -191,6 +201,10 @@ fn odd() {
     assert_eq!(
         oddities("  create user * * /bin/x\n"),
         [(3, Oddity::Indented)]
+    );
+    assert_eq!(
+        oddities("created keyagent * timeout=1 /bin/x\n"),
+        [(1, Oddity::NoSuchOperation), (9, Oddity::TypeOfAgents)]
     );
     assert_eq!(
         oddities("create user a*b* * bin/x %kk 'a b'\n"),

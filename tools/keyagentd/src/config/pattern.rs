@@ -2,28 +2,42 @@
 
 //! A field of a rule that a request is compared with.
 
-/// One of the first four fields of a rule: a text in which one asterisk, at its beginning or its
-/// end, stands for any text, also for none. Further asterisks stand for themselves.
+use std::ops::Range;
+
+use super::line::Dialect;
+
+/// One of the first four fields of a rule: a text in which one asterisk stands for any text, also
+/// for none. Further asterisks stand for themselves.
 ///
-/// An asterisk between other text is documented, too, but request-key(8) of keyutils 1.6.3 makes a
-/// mistake there: it compares the end of the value not with what follows the asterisk, but with as
-/// many bytes from the beginning of the pattern. So does this, that a rule means the same to both:
-/// `a*c` is not for `abc`, but it is for `aba`.
+/// An asterisk between other text is documented for request-key.conf(5), too, but request-key(8) of
+/// keyutils 1.6.3 makes a mistake there: it compares the end of the value not with what follows the
+/// asterisk, but with as many bytes from the beginning of the pattern. So does this with a pattern
+/// of [`Dialect::RequestKey`], that a rule means the same to both: `a*c` is not for `abc`, but it is
+/// for `aba`. With one of [`Dialect::Own`] it is for `abc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: Vec<u8>,
     /// Where the first asterisk is.
     asterisk: Option<usize>,
+    /// Which part of the text a value ends with, if there is an asterisk.
+    end: Range<usize>,
 }
 
 impl Pattern {
     /// Takes a pattern as it is written.
     #[must_use]
-    pub fn new(text: &[u8]) -> Self {
-        Self {
+    pub fn new(dialect: Dialect, text: &[u8]) -> Self {
+        let mut pattern = Self {
             text: text.to_vec(),
             asterisk: text.iter().position(|byte| *byte == b'*'),
-        }
+            end: 0..0,
+        };
+        pattern.end = match (dialect, pattern.asterisk_within(), pattern.asterisk) {
+            (Dialect::RequestKey, Some(within), _) => 0..text.len() - within - 1,
+            (_, _, Some(at)) => at + 1..text.len(),
+            (_, _, None) => 0..0,
+        };
+        pattern
     }
 
     /// How many bytes of `value` the asterisk stands for, or `None` if they do not match. Without
@@ -34,13 +48,13 @@ impl Pattern {
             return (value == self.text).then_some(0);
         };
         let skipped = value.len().checked_sub(self.text.len() - 1)?;
-        let (head, tail) = (&self.text[..at], &self.text[at + 1..]);
-        let end = if head.is_empty() {
-            tail
-        } else {
-            &self.text[..tail.len()]
-        };
+        let (head, end) = (&self.text[..at], &self.text[self.end.clone()]);
         (value.starts_with(head) && value.ends_with(end)).then_some(skipped)
+    }
+
+    /// Is it for this value and no other?
+    pub(super) fn is_exactly(&self, value: &[u8]) -> bool {
+        self.asterisk.is_none() && self.text == value
     }
 
     /// Where the asterisk is, if it is between other text.
@@ -61,8 +75,17 @@ impl Pattern {
 mod tests {
     use super::*;
 
+    const BOTH: [Dialect; 2] = [Dialect::RequestKey, Dialect::Own];
+
+    fn skips_in(dialect: Dialect, pattern: &str, value: &str) -> Option<usize> {
+        Pattern::new(dialect, pattern.as_bytes()).skips(value.as_bytes())
+    }
+
+    /// What both dialects have in common.
     fn skips(pattern: &str, value: &str) -> Option<usize> {
-        Pattern::new(pattern.as_bytes()).skips(value.as_bytes())
+        let [theirs, own] = BOTH.map(|dialect| skips_in(dialect, pattern, value));
+        assert_eq!(theirs, own, "{pattern} {value}");
+        own
     }
 
     #[test]
@@ -93,6 +116,7 @@ mod tests {
 
     #[test]
     fn within_as_keyutils_has_it() {
+        let skips = |pattern, value| skips_in(Dialect::RequestKey, pattern, value);
         assert_eq!(skips("a*c", "abbc"), None);
         assert_eq!(skips("a*c", "abba"), Some(2));
         assert_eq!(skips("a*a", "abba"), Some(2));
@@ -103,6 +127,20 @@ mod tests {
         assert_eq!(skips("a*bcd", "axa*b"), Some(1));
         assert_eq!(skips("a*bcd", "aa*b"), Some(0));
         assert_eq!(skips("a*bcd", "a*b"), None);
+    }
+
+    #[test]
+    fn within_as_it_should_be() {
+        let skips = |pattern, value| skips_in(Dialect::Own, pattern, value);
+        assert_eq!(skips("a*c", "abbc"), Some(2));
+        assert_eq!(skips("a*c", "ac"), Some(0));
+        assert_eq!(skips("a*c", "abba"), None);
+        assert_eq!(skips("a*c", "bc"), None);
+        assert_eq!(skips("a*c", "c"), None);
+        assert_eq!(skips("a*bcd", "axbcd"), Some(1));
+        assert_eq!(skips("a*bcd", "abcd"), Some(0));
+        assert_eq!(skips("a*bcd", "axa*b"), None);
+        assert_eq!(skips("id:*@example.org", "id:joe@example.org"), Some(3));
     }
 
     #[test]
@@ -122,7 +160,7 @@ mod tests {
 
     #[test]
     fn any_bytes() {
-        let pattern = Pattern::new(b"\xff*");
+        let pattern = Pattern::new(Dialect::Own, b"\xff*");
         assert_eq!(pattern.skips(b"\xff\x80 \xfe"), Some(3));
         assert_eq!(pattern.skips(b"\xfe"), None);
     }
@@ -130,7 +168,7 @@ mod tests {
     #[test]
     fn where_asterisks_are() {
         let places = |text: &str| {
-            let pattern = Pattern::new(text.as_bytes());
+            let pattern = Pattern::new(Dialect::Own, text.as_bytes());
             (pattern.asterisk_within(), pattern.second_asterisk())
         };
         for text in ["", "a", "*", "a*", "*a"] {
@@ -140,5 +178,16 @@ mod tests {
         assert_eq!(places("a**"), (Some(1), Some(2)));
         assert_eq!(places("**"), (None, Some(1)));
         assert_eq!(places("*ab*c*"), (None, Some(3)));
+    }
+
+    #[test]
+    fn exactly() {
+        for dialect in BOTH {
+            let is = |text: &str, value: &str| {
+                Pattern::new(dialect, text.as_bytes()).is_exactly(value.as_bytes())
+            };
+            assert!(is("user", "user"));
+            assert!(!is("user", "use") && !is("*", "*") && !is("user*", "user"));
+        }
     }
 }

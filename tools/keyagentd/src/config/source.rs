@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! Which files a configuration is read from.
+
+use std::ffi::OsStr;
+use std::fs::{self, FileType};
+use std::io::{ErrorKind, Result as IoResult};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::problem::{Found, Oddity};
+
+/// Where a configuration is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sources {
+    /// Files of keyagentd.conf(5), or directories whose files `*.conf` are such. They are read
+    /// first, one after the other, so that of equally good rules theirs are taken.
+    pub own: Vec<PathBuf>,
+    /// Do all of these have to be there?
+    pub own_required: bool,
+    /// A directory whose files `*.conf` are of request-key.conf(5), and such a file, which is read
+    /// after them. Neither needs to be there. With `None` no such file is read.
+    pub request_key: Option<(PathBuf, PathBuf)>,
+}
+
+impl Default for Sources {
+    /// Those that keyagentd(8) has of its own, which need not be there, and those of request-key(8).
+    fn default() -> Self {
+        Self {
+            own: vec!["/etc/keyagentd.conf".into(), "/etc/keyagentd.d".into()],
+            own_required: false,
+            request_key: Some(("/etc/request-key.d".into(), "/etc/request-key.conf".into())),
+        }
+    }
+}
+
+/// What a path leads to, or `None` if there is nothing. A link that leads nowhere is an error.
+pub(super) fn kind(path: &Path) -> IoResult<Option<FileType>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.file_type())),
+        Err(error) if error.kind() == ErrorKind::NotFound => match fs::symlink_metadata(path) {
+            Ok(_) => Err(error),
+            Err(_) => Ok(None),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// The files of a directory of request-key.conf(5) that are to be read, in the order in which the
+/// file system has them: request-key(8) does not sort them. A link is no file to it.
+pub(super) fn request_key_files(
+    directory: &Path,
+    oddities: &mut Vec<Found<Oddity>>,
+) -> IoResult<Vec<PathBuf>> {
+    let mut files = Vec::new();
+
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if !is_conf(&entry.file_name()) {
+            continue;
+        }
+        match entry.file_type() {
+            Ok(kind) if kind.is_file() => files.push(entry.path()),
+            Ok(_) => oddities.push(not_regular(entry.path())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(files)
+}
+
+/// The entries of an own directory that may be files to be read, in the order of their names.
+pub(super) fn own_entries(directory: &Path) -> IoResult<Vec<PathBuf>> {
+    let mut entries = Vec::new();
+
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if is_conf(&entry.file_name()) {
+            entries.push(entry.path());
+        }
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+pub(super) fn not_regular(path: PathBuf) -> Found<Oddity> {
+    Found {
+        file: path.into(),
+        place: None,
+        what: Oddity::NotRegular,
+    }
+}
+
+fn is_conf(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.ends_with(b".conf") && !name.starts_with(b".")
+}
