@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! Handlers from their beginning to their end. Whatever happens to one, its request is settled and
+//! its place given to the next.
+
+use std::time::Instant;
+
+use rustix::process::{wait, WaitOptions};
+
+use super::authority::{Authority, RequesterKeys};
+use super::handler::{Failure, Handler};
+use super::job::{Job, RuleId, Task};
+use super::slots::Admission;
+use super::Daemon;
+use crate::config::Action;
+use crate::sys::keyctl::Serial;
+
+impl Daemon {
+    /// Starts a handler, now or later.
+    pub(super) fn accept(&mut self, authority: Authority, task: Task) {
+        let (key, slot) = (task.key(), task.slot.clone());
+        match self.slots.admit(&slot, task) {
+            Admission::Now(task) => {
+                self.accepted.insert(key);
+                if !self.start(authority, task) {
+                    self.release(&slot);
+                }
+            }
+            Admission::Later => {
+                self.accepted.insert(key);
+                let waiting = self.slots.waiting();
+                log::debug!("key {key}: one of {waiting} that wait for a handler to end");
+            }
+            Admission::Never(task) => {
+                log::warn!("{}: rejected, too many requests wait", task.name);
+                self.reject(authority, 0, libc::EBUSY);
+            }
+        }
+    }
+
+    /// Gives a place to the next who can have it.
+    fn release(&mut self, slot: &RuleId) {
+        let mut next = self.slots.release(slot);
+        while let Some((slot, task)) = next {
+            match Authority::assume(task.key()) {
+                Ok(authority) => {
+                    if self.start(authority, task) {
+                        return;
+                    }
+                }
+                Err(_) => {
+                    log::debug!("{}: over before its turn", task.name);
+                    self.accepted.remove(&task.key());
+                }
+            }
+            next = self.slots.release(&slot);
+        }
+    }
+
+    /// Starts a handler for a request that has a place. If that fails, the request is settled.
+    fn start(&mut self, authority: Authority, mut task: Task) -> bool {
+        if task.wants_keyrings() {
+            authority.add_keyrings(&mut task.request);
+        }
+        let keys = RequesterKeys(Serial(task.request.session_keyring));
+        let deadline = Instant::now() + task.timeout.unwrap_or(self.timeout);
+        let started = task
+            .command
+            .expand(&task.request, &keys)
+            .map_err(|error| error.to_string())
+            .and_then(|invocation| {
+                Handler::start(&invocation, task.request.callout_text(), deadline)
+                    .map_err(|error| format!("the program cannot be started: {error}"))
+            });
+        match started {
+            Ok(handler) => {
+                log::debug!("{}: {}: process {}", task.name, task.by, handler.pid());
+                let job = Job {
+                    task,
+                    handler,
+                    late: false,
+                };
+                self.jobs.insert(job.handler.pid(), job);
+                true
+            }
+            Err(why) => {
+                log::warn!("{}: {}: negated: {why}", task.name, task.by);
+                self.accepted.remove(&task.key());
+                self.reject(authority, self.negative, libc::ENOKEY);
+                false
+            }
+        }
+    }
+
+    /// Takes notice of handlers that have ended.
+    pub(super) fn reap(&mut self) {
+        let ended = |(pid, job): (&i32, &mut Job)| job.handler.has_ended().then_some(*pid);
+        let ended: Vec<_> = self.jobs.iter_mut().filter_map(ended).collect();
+        for pid in ended {
+            self.finish_if_over(pid);
+        }
+        self.reap_others();
+    }
+
+    /// Lets go of processes that are no handlers: those of whoever became this program, and orphans
+    /// if this is the first process of a container.
+    fn reap_others(&mut self) {
+        // It cannot be told which processes to wait for.
+        if self.jobs.values().any(|job| job.handler.is_zombie()) {
+            return;
+        }
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            let pid = pid.as_raw_nonzero().get();
+            // A handler that has ended just now.
+            if let Some(job) = self.jobs.get_mut(&pid) {
+                job.handler.was_reaped(status);
+                self.finish_if_over(pid);
+            }
+        }
+    }
+
+    /// Ends those whose time is over. The requester is not kept waiting until they have gone.
+    pub(super) fn end_late_ones(&mut self) {
+        let now = Instant::now();
+        let late = |job: &&mut Job| job.deadline().is_some_and(|deadline| deadline <= now);
+        let mut over = Vec::new();
+
+        for job in self.jobs.values_mut().filter(late) {
+            let task = &job.task;
+            job.late = true;
+            if let Ok(authority) = Authority::assume(task.key()) {
+                log::warn!(
+                    "{}: {}: the program takes too long, killed",
+                    task.name,
+                    task.by
+                );
+                let _ = authority.reject(self.negative, libc::ETIMEDOUT);
+            }
+            job.handler.kill();
+            over.push(job.handler.pid());
+        }
+        for pid in over {
+            self.finish_if_over(pid);
+        }
+    }
+
+    /// Settles the request of a handler that has ended, and passes its place on.
+    pub(super) fn finish_if_over(&mut self, pid: i32) {
+        if !self.jobs.get(&pid).is_some_and(|job| job.handler.is_over()) {
+            return;
+        }
+        let Some(Job {
+            task,
+            mut handler,
+            late,
+        }) = self.jobs.remove(&pid)
+        else {
+            return;
+        };
+        handler.reap();
+        let (key, slot) = (task.key(), task.slot.clone());
+        if !late && self.settle(task, handler) {
+            // Another handler has taken the place.
+            return;
+        }
+        self.accepted.remove(&key);
+        self.release(&slot);
+    }
+
+    /// Settles the request, if the handler has not. Returns whether there is another handler to
+    /// do so.
+    fn settle(&mut self, task: Task, handler: Handler) -> bool {
+        let result = handler.result();
+        // The usual case: the handler has answered, and nobody has the authority any more.
+        let Ok(authority) = Authority::assume(task.key()) else {
+            match result {
+                Ok(_) => log::debug!("{}: {}: done", task.name, task.by),
+                Err(why) => log::debug!("{}: {}: {why}, though it is over", task.name, task.by),
+            }
+            return false;
+        };
+        let (why, authority) = match result {
+            Ok(Some(payload)) => match authority.instantiate(&payload, task.expires) {
+                Ok(()) => {
+                    log::debug!("{}: {}: answered", task.name, task.by);
+                    return false;
+                }
+                Err((error, authority)) => (Failure::Refused(error), authority),
+            },
+            Ok(None) => (Failure::Unfinished, authority),
+            Err(why @ (Failure::Status(_) | Failure::Killed(_)))
+                if task.command.pipe && !task.again =>
+            {
+                log::debug!("{}: {}: {why}", task.name, task.by);
+                return self.start_negation(authority, task, &why);
+            }
+            Err(why) => (why, authority),
+        };
+        log::warn!("{}: {}: negated: {why}", task.name, task.by);
+        self.reject(authority, self.negative, libc::ENOKEY);
+        false
+    }
+
+    /// Has a program behind a bar, which has failed, followed by what the rules have for that, as
+    /// request-key(8) does.
+    fn start_negation(&mut self, authority: Authority, task: Task, why: &Failure) -> bool {
+        let request = task.request.negate();
+        let found = self.config.find(&request);
+        match found.map(|rule| (rule, &rule.action)) {
+            Some((rule, Action::Run(command))) => {
+                let next = Task {
+                    again: true,
+                    slot: task.slot,
+                    ..Task::new(rule, command, request, task.name)
+                };
+                self.start(authority, next)
+            }
+            Some((rule, Action::Answer(answer))) => {
+                self.answer(authority, answer, rule, &task.name);
+                false
+            }
+            None => {
+                log::warn!("{}: {}: negated: {why}", task.name, task.by);
+                self.reject(authority, self.negative, libc::ENOKEY);
+                false
+            }
+        }
+    }
+}
