@@ -12,6 +12,7 @@ KERNEL ?= plain
 SECONDS ?= 3600
 SEED ?=
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 DESTDIR ?=
 
 OUT := $(CURDIR)/build/module
@@ -46,8 +47,21 @@ check-daemon:
 check-mutants:
 	@tests/mutants/run
 
+check-cost:
+	@tests/cost/run
+
 samples:
 	@scripts/build-samples
+
+tools:
+	@scripts/build-tools
+
+man:
+	@scripts/build-man
+
+install-tools:
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' \
+		scripts/install-tools
 
 lint:
 	@scripts/lint
@@ -67,6 +81,7 @@ help:
 	@echo '  make vm               open a shell, with the module loaded'
 	@echo '  make check-runner     test the virtual machine runner itself'
 	@echo '  make check-mutants    see that the tests fail without what they test'
+	@echo '  make check-cost       compare what keyagentd and request-key cost'
 	@echo '       KERNEL=debug     with KASAN, lockdep, kmemleak and other checkers'
 	@echo '       KERNEL_SRC=PATH  from this kernel source, a tree or a tarball'
 	@echo
@@ -83,9 +98,16 @@ help:
 	@echo 'In the tree:'
 	@echo
 	@echo '  make samples          build the sample agents in build'
+	@echo '  make tools            build keyagentd and keyagent in build/keyagentd/release'
+	@echo '  make man              make manual pages in build/man'
+	@echo '  make install-tools    install what those two made, with systemd units and'
+	@echo '                        completions for shells (as root)'
+	@echo '       DESTDIR=DIR      install below DIR'
+	@echo '       PREFIX=DIR       where to (default: $(PREFIX))'
+	@echo '       SYSCONFDIR=DIR   where keyagentd.conf goes (default: $(SYSCONFDIR))'
 	@echo '  make check-daemon     test what of keyagentd needs no kernel module'
 	@echo '  make lint             check style, warnings and licences'
 	@echo '  make clean            remove build'
 
 .PHONY: all install install-headers demo vm check stress check-runner check-mutants \
-	check-daemon samples lint clean help
+	check-cost check-daemon samples tools man install-tools lint clean help

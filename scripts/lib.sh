@@ -65,6 +65,11 @@ virtme_dir() {
 	echo "$KEYAGENT_CACHE/tools/virtme-ng-$VIRTME_NG_VERSION"
 }
 
+# Where packages are that are unpacked and not installed: see scripts/setup.
+unpacked_dir() {
+	echo "$KEYAGENT_CACHE/tools/unpacked-1"
+}
+
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
