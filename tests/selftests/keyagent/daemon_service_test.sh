@@ -1,0 +1,334 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# keyagentd as a service: its signals, its limits, many requests, and what it is for those
+# who are not to use it.
+
+# shellcheck disable=SC2016 # what is quoted is evaluated later
+set -uo pipefail
+
+# shellcheck source=tests/selftests/keyagent/keyagentd.sh
+. "$(dirname "${BASH_SOURCE[0]}")/keyagentd.sh"
+
+prepare "$@"
+be_patient
+
+# ask DESCRIPTION: the payload of the key, or the error.
+ask() {
+	local key
+
+	key=$(keyctl request2 user "$1" callout @s 2>&1) || {
+		echo "${key#request_key: }"
+		return
+	}
+	keyctl print "$key"
+}
+
+subscribe() {
+	keyctl link "$(ring "$1")" @s || fail "cannot subscribe"
+}
+
+logged() {
+	wait_for 10 grep -q -- "$2" "$work/$1.log" || fail "the log has no '$2'"
+}
+
+# A handler that waits for the file $work/go, and then answers with what it was asked for.
+make_waiting() {
+	cat >"$work/waits" <<-END
+		#!/bin/sh
+		echo \$1 >>$work/started
+		while [ ! -e $work/go ]; do sleep 0.1; done
+		exec keyctl instantiate \$1 "\$2" \$3
+	END
+	chmod +x "$work/waits"
+	: >"$work/started"
+}
+
+started() {
+	[ "$(wc -l <"$work/started")" = "$1" ]
+}
+
+# --- Signals -------------------------------------------------------------------
+
+test_reload() {
+	local conf=$work/it.conf.d/test.conf
+
+	daemon it user 'create user * * @constant old' -v
+	subscribe it
+	expect "at first" old "$(ask a)"
+	printf 'create user * * @constant new\n' >"$conf"
+	kill -HUP "$daemon"
+	wait_for 5 eval '[ "$(ask b)" = new ] || { keyctl unlink $(keyctl search @s user b) @s; false; }' ||
+		fail "the new rules are not in use"
+
+	# One bad line: nothing of it counts.
+	printf 'create user * * @constant bad\ncreate user x * @constent y\n' >"$conf"
+	kill -HUP "$daemon"
+	logged it "error: $conf:2:17: "
+	logged it 'the rules are refused, those from before stay'
+	expect "the old rules stay" new "$(ask c)"
+}
+
+test_bad_rules_at_start() {
+	local status=0
+
+	printf 'create user * *\n' >"$work/bad.conf"
+	keyagentd --type user --config "$work/bad.conf" --no-request-key-conf \
+		>"$work/out" 2>&1 || status=$?
+	expect "the exit status" 78 "$status"
+	grep -q "$work/bad.conf:1:16: " "$work/out" || fail "$(cat "$work/out")"
+	status=0
+	keyagentd --type user --config "$work/none" >"$work/out" 2>&1 || status=$?
+	expect "the exit status without a file" 78 "$status"
+	status=0
+	: >"$work/empty.conf"
+	keyagentd --type "$(printf '%032d' 0)" --config "$work/empty.conf" --no-request-key-conf \
+		>"$work/out" 2>&1 || status=$?
+	expect "the exit status for a bad type" 1 "$status"
+	grep -q '1 to 31 characters' "$work/out" || fail "$(cat "$work/out")"
+}
+
+# What was accepted is answered, what comes later is not for this daemon.
+test_end_drains() {
+	local i asking=() status=0
+
+	make_waiting
+	daemon it user "create user w:* * timeout=600 $work/waits %k %d %S" --max-handlers 2 -v
+	subscribe it
+	for i in 1 2 3; do
+		ask "w:$i" >"$work/$i.out" &
+		asking+=($!)
+	done
+	wait_for 20 started 2 || fail "the handlers do not run"
+	logged it 'one of 1 that wait'
+	kill -TERM "$daemon"
+	logged it 'ending, when 3 requests are answered'
+	expect "a later one goes elsewhere" 'Debug callout' "$(ask debug:later)"
+	kill -0 "$daemon" || fail "the daemon has not waited"
+	touch "$work/go"
+	wait "${asking[@]}"
+	for i in 1 2 3; do
+		expect "request $i" "w:$i" "$(cat "$work/$i.out")"
+	done
+	wait "$daemon" || status=$?
+	expect "the exit status" 0 "$status"
+	grep -q "keyagent  *user: dead" /proc/keys || ! grep "keyagent  *user: pid" /proc/keys ||
+		fail "the agent's key is there: $(grep keyagent /proc/keys)"
+}
+
+test_second_signal_ends_at_once() {
+	local asking status=0
+
+	make_waiting
+	daemon it user "create user w:* * timeout=600 $work/waits %k %d %S"
+	subscribe it
+	ask w:1 >"$work/out" &
+	asking=$!
+	wait_for 20 started 1 || fail "the handler does not run"
+	kill -TERM "$daemon"
+	logged it 'ending, when 1 requests'
+	kill -TERM "$daemon"
+	wait "$daemon" || status=$?
+	expect "the exit status" 0 "$status"
+	wait "$asking"
+	expect "the request" 'Required key not available' "$(cat "$work/out")"
+}
+
+# The daemon dies: so do its handlers, and its requests fail at once.
+test_killed() {
+	local asking handler
+
+	make_waiting
+	daemon it user "create user w:* * timeout=600 $work/waits %k %d %S"
+	subscribe it
+	ask w:1 >"$work/out" &
+	asking=$!
+	wait_for 20 started 1 || fail "the handler does not run"
+	handler=$(pgrep -f "^/bin/sh $work/waits")
+	kill -KILL "$daemon"
+	wait "$asking"
+	expect "the request" 'Required key not available' "$(cat "$work/out")"
+	wait_for 5 eval "! kill -0 $handler" || fail "the handler is still there"
+}
+
+# --- Limits --------------------------------------------------------------------
+
+# Handlers that hang do not keep others waiting.
+test_one_rule_does_not_stop_others() {
+	local i asking=() before
+
+	make_waiting
+	daemon it user "$(printf '%s\n' "create user w:* * timeout=600 $work/waits %k %d %S" \
+		'create user p:* * /bin/keyctl instantiate %k %d %S' \
+		'create user c:* * @constant here')" --max-handlers 4
+	subscribe it
+	for i in {1..12}; do
+		ask "w:$i" >"$work/$i.out" &
+		asking+=($!)
+	done
+	wait_for 20 started 3 || fail "not three of them run"
+	for i in 1 2 3; do
+		expect "with a program" "p:$i" "$(ask "p:$i")"
+		expect "without" here "$(ask "c:$i")"
+	done
+	before=$(wc -l <"$work/started")
+	expect "of the rule that hangs run" 3 "$before"
+	touch "$work/go"
+	wait "${asking[@]}"
+	for i in {1..12}; do
+		expect "request $i" "w:$i" "$(cat "$work/$i.out")"
+	done
+}
+
+# A request that was given up before its turn is not taken up.
+test_given_up_while_waiting() {
+	local asking other
+
+	make_waiting
+	daemon it user "create user w:* * timeout=600 $work/waits %k %d %S" --max-handlers 1 -v
+	subscribe it
+	ask w:1 >"$work/1.out" &
+	asking=$!
+	wait_for 20 started 1 || fail "the handler does not run"
+	keyctl request2 user w:2 callout @s >/dev/null 2>&1 &
+	other=$!
+	logged it 'one of 1 that wait'
+	kill -KILL "$other"
+	wait "$other"
+	touch "$work/go"
+	wait "$asking"
+	logged it '"w:2" for process [0-9]*: over before its turn'
+	expect "how many handlers were started" 1 "$(wc -l <"$work/started")"
+	expect "the next one" w:3 "$(ask w:3)"
+}
+
+# A flood of signals that look like requests: for keys that are not there, for keys that
+# are nobody's request, for one that is being answered, and for special serials.
+test_forged_signals() {
+	local asking signal=34 key serial i
+
+	make_waiting
+	daemon it user "$(printf '%s\n' "create user w:* * timeout=600 $work/waits %k %d %S" \
+		'create user c:* * @constant here')" -vv
+	subscribe it
+	ask w:1 >"$work/out" &
+	asking=$!
+	wait_for 20 started 1 || fail "the handler does not run"
+	key=$(keyctl add user innocent text @s)
+	serial=$(cat "$work/started")
+	"$here/forge_signals" "$daemon" $signal 2000 1 7919 &
+	for i in "$key" "$serial" 0 -1 -7 -2147483648; do
+		"$here/forge_signals" "$daemon" $signal 200 "$i"
+	done
+	# Of another code, and a signal that is not for it at all.
+	kill -q "$serial" -s $signal "$daemon" 2>/dev/null || true
+	for i in {1..20}; do
+		expect "request $i beside it" here "$(ask "c:$i")"
+	done
+	wait $!
+	kill -0 "$daemon" || fail "the daemon has gone"
+	logged it 'the request was accepted already'
+	logged it 'there is no request'
+	touch "$work/go"
+	wait "$asking"
+	expect "the request" w:1 "$(cat "$work/out")"
+	expect "it was handled once" 1 "$(wc -l <"$work/started")"
+	expect "the key that is no request" text "$(keyctl print "$key")"
+}
+
+# --- Many ----------------------------------------------------------------------
+
+files() {
+	find "/proc/$1/fd" -mindepth 1 | wc -l
+}
+
+# 200 requesters, 10,000 requests: none is lost.
+test_many_requests() {
+	local count=10000 before result ram
+
+	# The kernel with all its checkers takes ten times as long.
+	[ "$slow" -lt 30 ] || count=1000
+	# In memory: the machine's file system is the host's, and slow.
+	ram=$(mktemp -d /run/keyagent-test.XXXXXX)
+	undo+=("rm -r $ram")
+	cp "$here/many_requests" "$ram"
+	daemon it user "create user m:* * timeout=60 $ram/many_requests --answer %k %d %S" -q
+	subscribe it
+	expect "one before" m:first "$(ask m:first)"
+	before=$(files "$daemon")
+	result=$("$here/many_requests" m: 200 $count) || fail "$result"
+	expect "the requests" "answered $count, wrong 0, failed 0" "$result"
+	expect "the agent has served" $((count + 1)) "$(counter it user served)"
+	expect "open files" "$before" "$(files "$daemon")"
+	expect "children" '' "$(ps -o pid= --ppid "$daemon")"
+	expect "the log" '' "$(cat "$work/it.log")"
+}
+
+# The same with few places and handlers of which every other fails: each request ends as it should.
+test_many_failures() {
+	local result
+
+	cat >"$work/every-other" <<-'END'
+		#!/bin/sh
+		case $2 in
+		*[02468]) exec keyctl instantiate $1 $2 $3 ;;
+		*[13]) exit 3 ;;
+		*[57]) kill -9 $$ ;;
+		esac
+	END
+	chmod +x "$work/every-other"
+	daemon it user "create user m:* * timeout=60 $work/every-other %k %d %S" \
+		--max-handlers 3 -q --negative 0
+	subscribe it
+	result=$("$here/many_requests" m: 10 200 | head -n 1)
+	expect "the requests" "answered 100, wrong 0, failed 100" "$result"
+	expect "what was logged" 100 "$(grep -c 'negated: ' "$work/it.log")"
+	expect "children" '' "$(ps -o pid= --ppid "$daemon")"
+}
+
+# --- Others --------------------------------------------------------------------
+
+# as_other COMMAND...: as another user, who has this session keyring.
+as_other() {
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+}
+
+test_share() {
+	local key
+
+	daemon mine user 'create user * * @constant x'
+	daemon theirs user 'create user * * @constant x' --share other
+	key=$(agent_key mine user)
+	! as_other keyctl link "$key" @s 2>"$work/error" || fail "another user can link"
+	grep -q 'Permission denied' "$work/error" || fail "$(cat "$work/error")"
+	key=$(agent_key theirs user)
+	keyctl session - setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "
+		keyctl new_session >/dev/null
+		keyctl link $key @s" >"$work/out" 2>&1 || fail "$(cat "$work/out")"
+	! as_other keyctl revoke "$key" 2>/dev/null || fail "another user can revoke"
+	# One who possesses it cannot take it from others, either.
+	keyctl link "$key" @s
+	! as_other keyctl revoke "$key" 2>/dev/null || fail "a subscriber can revoke"
+	! as_other keyctl setperm "$key" 0x3f3f3f3f 2>/dev/null || fail "a subscriber can set permissions"
+	keyctl link "$(ring theirs)" @s
+	! as_other keyctl unlink "$key" "$(ring theirs)" 2>/dev/null || fail "a subscriber can unlink"
+}
+
+# Nobody can look into it, and it leaves no core file.
+test_hardened() {
+	daemon it user 'create user * * @constant x'
+	expect "core files" 0 "$(awk '/Max core file size/ { print $5 }' "/proc/$daemon/limits")"
+	as_other test ! -r "/proc/$daemon/environ" || fail "it can be read"
+	expect "whose files" 0 "$(stat -c %u "/proc/$daemon/environ")"
+	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all \
+		keyagentd --type user --config "$work/it.conf.d" --no-request-key-conf \
+		2>"$work/other.log" &
+	pids+=($!)
+	wait_for 5 grep -q answering "$work/other.log" || fail "$(cat "$work/other.log")"
+	# Not dumpable: what is in /proc is root's, although the process is not.
+	expect "whose files are the other's" 0 "$(stat -c %u "/proc/$!/environ")"
+}
+
+run_tests reload bad_rules_at_start end_drains second_signal_ends_at_once killed \
+	one_rule_does_not_stop_others given_up_while_waiting forged_signals \
+	many_requests many_failures share hardened
