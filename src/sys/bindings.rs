@@ -26,6 +26,8 @@ use kernel::bindings as kbindings;
     non_camel_case_types,
     non_snake_case,
     non_upper_case_globals,
+    // What bindgen allows is not known to each compiler.
+    unknown_lints,
     unreachable_pub,
     unsafe_op_in_unsafe_fn
 )]
