@@ -251,7 +251,7 @@ impl Server {
         if key.validate().is_err() {
             return Err((authkey, Refusal::Unfit(Outcome::Withdrawn)));
         }
-        if let Err(denial) = policy::judge(&case(&thread, &agent_cred, requester, &authkey)) {
+        if let Err(denial) = judge(&thread, &agent_cred, requester, &authkey) {
             agent.outcomes().count(denial.into());
             return Err((authkey, Refusal::Unfit(denial.into())));
         }
@@ -309,22 +309,38 @@ fn find(requester: &Requester, target: &Key) -> Option<ARef<Key>> {
         .ok()
 }
 
-/// The request and the agent, as they are at this moment.
+/// Whether the agent may have the authority, as things are at this moment.
+///
+/// That the agent may trace others only ever makes up for something. It is not looked into where
+/// nothing is missing, which is the rule: it costs more than all the rest.
+fn judge(
+    thread: &Thread,
+    agent: &Credential,
+    requester: &Requester,
+    authkey: &AuthKey,
+) -> Result<(), policy::Denial> {
+    policy::judge(&case(thread, agent, requester, authkey, false))
+        .or_else(|_| policy::judge(&case(thread, agent, requester, authkey, true)))
+}
+
+/// The request and the agent; without `look_at_tracing` the agent counts as one that may trace
+/// nobody.
 fn case(
     thread: &Thread,
     agent: &Credential,
     requester: &Requester,
     authkey: &AuthKey,
+    look_at_tracing: bool,
 ) -> policy::Case {
     let current = Thread::current();
     let standing = |other: &Credential| Standing {
         identity: cred::identity(other),
         same_user_ns: cred::same_user_ns(agent, other),
-        may_trace: cred::may_trace_in_user_ns_of(agent, other),
+        may_trace: look_at_tracing && cred::may_trace_in_user_ns_of(agent, other),
     };
     let process = |other: &Thread| Process {
         is_dumpable: other.is_dumpable(),
-        may_trace: cred::may_trace_program_of(agent, other),
+        may_trace: look_at_tracing && cred::may_trace_program_of(agent, other),
     };
     let granted = standing(authkey.granted_cred());
     let grantor = authkey.grantor();

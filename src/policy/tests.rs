@@ -296,4 +296,52 @@ mod table {
             }
         }
     }
+
+    /// What a request is judged by first: that leaves out whom the agent may trace.
+    #[test]
+    fn tracing_only_makes_up_for_something() {
+        let traced = |case: Case| {
+            let standing = |it| Standing {
+                may_trace: true,
+                ..it
+            };
+            let process = |it| Process {
+                may_trace: true,
+                ..it
+            };
+            Case {
+                real: standing(case.real),
+                subjective: standing(case.subjective),
+                granted: standing(case.granted),
+                requester: process(case.requester),
+                grantor: process(case.grantor),
+                ..case
+            }
+        };
+        let mut granted = 0;
+
+        for bits in 0..1u32 << 7 {
+            let bit = |number: u32| bits & 1 << number != 0;
+            let process = |open| if open { OPEN } else { SHUT };
+            let case = Case {
+                real: Standing {
+                    same_user_ns: bit(0),
+                    ..SAME
+                },
+                requester: process(bit(1)),
+                grantor: process(bit(2)),
+                agent_no_new_privs: bit(3),
+                no_new_privs: bit(4),
+                is_overridden: bit(5),
+                may_administer_system: bit(6),
+                ..GRANTED
+            };
+            if judge(&case).is_ok() {
+                assert_eq!(judge(&traced(case)), Ok(()));
+                granted += 1;
+            }
+        }
+        // Nine of the sixteen of the last four flags, with the first three set.
+        assert_eq!(granted, 9);
+    }
 }
