@@ -79,6 +79,7 @@ pub(crate) struct Server {
     #[pin]
     inflight: InFlight,
     outcomes: Counters,
+    #[pin]
     revocations: RevocationQueue,
     limits: Limits,
 }
@@ -89,7 +90,7 @@ impl Server {
         try_pin_init!(Self {
             inflight <- InFlight::new(),
             outcomes: Counters::new(),
-            revocations: RevocationQueue::new()?,
+            revocations <- RevocationQueue::new(),
             limits,
         })
     }

@@ -263,9 +263,15 @@ struct workqueue_struct *keyagent_helper_alloc_workqueue(void)
 	return alloc_workqueue("keyagent", WQ_UNBOUND, 0);
 }
 
-void keyagent_helper_init_rcu_work(struct rcu_work *rwork, work_func_t func)
+void keyagent_helper_init_work(struct work_struct *work, work_func_t func)
 {
-	INIT_RCU_WORK(rwork, func);
+	INIT_WORK(work, func);
+}
+
+void keyagent_helper_queue_work(struct workqueue_struct *wq,
+				struct work_struct *work)
+{
+	queue_work(wq, work);
 }
 
 /*

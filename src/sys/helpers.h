@@ -51,7 +51,9 @@ void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock,
 void keyagent_helper_raw_spin_assert_held(raw_spinlock_t *lock);
 
 struct workqueue_struct *keyagent_helper_alloc_workqueue(void);
-void keyagent_helper_init_rcu_work(struct rcu_work *rwork, work_func_t func);
+void keyagent_helper_init_work(struct work_struct *work, work_func_t func);
+void keyagent_helper_queue_work(struct workqueue_struct *wq,
+				struct work_struct *work);
 
 unsigned long keyagent_helper_kprobe_entry(const struct kprobe *kp);
 unsigned long keyagent_helper_regs_arg0(struct pt_regs *regs);
