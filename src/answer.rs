@@ -7,7 +7,7 @@
 //! service wakes the requester when the target key is instantiated or rejected, and a signal does.
 //! That the agent gave the request back or is gone is noticed at the end of a slice. Slices grow
 //! with the time waited, so that this is noticed soon after the beginning of a request, and a long
-//! wait costs little.
+//! wait costs little; they begin longer where the agent has many requests.
 //!
 //! Afterwards the authorisation key is settled, unless the agent gave the request back or died, and
 //! nobody has the authority: then the caller gets the key back for the original upcall.
@@ -59,6 +59,10 @@ const FIRST_SLICE: i64 = 4;
 /// The longest such time.
 const LAST_SLICE: i64 = 250;
 
+/// How many requests an agent may have before who waits for it looks less often from the beginning:
+/// most of that time it waits for its turn, and to look costs as much as part of an answer.
+const FEW_REQUESTS: usize = 8;
+
 /// The same while the agent's signal queue has no room, before the signal is tried again.
 const FULL_QUEUE_SLICE: i64 = 20;
 
@@ -84,11 +88,13 @@ pub(crate) struct Request<'a> {
     /// The agent.
     pub(crate) agent: Arc<Agent>,
     /// The request's place among those that the agent was asked, until the wait is over.
-    pub(crate) _asked: AskedEntry,
+    pub(crate) asked: AskedEntry,
     /// The agent's thread.
     pub(crate) thread: Thread,
     /// The current task.
     pub(crate) requester: &'a Requester,
+    /// When the request came.
+    pub(crate) since: Instant<Monotonic>,
     /// Whether the signal has been queued.
     pub(crate) is_told: bool,
 }
@@ -176,8 +182,7 @@ impl Request<'_> {
         } else {
             timeout
         };
-        let start = Instant::<Monotonic>::now();
-        let mut slice = FIRST_SLICE;
+        let mut slice = first_slice(self.asked.place());
 
         loop {
             if !self.authkey.target().is_under_construction() {
@@ -192,7 +197,7 @@ impl Request<'_> {
             if !self.agent.is_alive(&self.thread) {
                 return Err(Failure::Died);
             }
-            let left = timeout.as_millis() - start.elapsed().as_millis();
+            let left = timeout.as_millis() - self.since.elapsed().as_millis();
             if left <= 0 {
                 return Err(Failure::TimedOut);
             }
@@ -233,6 +238,15 @@ impl Request<'_> {
                 .send(&self.thread, &agent_cred, self.requester, serial)
                 .is_ok()
     }
+}
+
+/// How long a requester sleeps first whose agent has `count` requests, its own included.
+fn first_slice(count: usize) -> i64 {
+    let times = (count / FEW_REQUESTS).max(1);
+
+    FIRST_SLICE
+        .saturating_mul(times.try_into().unwrap_or(i64::MAX))
+        .min(LAST_SLICE)
 }
 
 /// How an agent answered for a key that it has constructed.

@@ -25,11 +25,18 @@ use kernel::{
     }, //
 };
 
-/// When each request came, by the serial of the key under construction.
+/// The requests.
 #[pin_data]
 pub(crate) struct AskedTable {
     #[pin]
-    requests: SpinLock<RBTree<i32, Instant<Monotonic>>>,
+    requests: SpinLock<Requests>,
+}
+
+struct Requests {
+    /// When each came, by the serial of the key under construction.
+    since: RBTree<i32, Instant<Monotonic>>,
+    /// How many they are.
+    count: usize,
 }
 
 /// How busy an agent is.
@@ -44,18 +51,28 @@ impl AskedTable {
     /// An empty table.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            requests <- new_spinlock!(RBTree::new()),
+            requests <- new_spinlock!(Requests {
+                since: RBTree::new(),
+                count: 0,
+            }),
         })
     }
 
-    /// Enters the request for the key `serial`.
-    pub(crate) fn enter(self: &Arc<Self>, serial: i32) -> Result<AskedEntry> {
-        let node = RBTreeNode::new(serial, Instant::now(), GFP_KERNEL)?;
+    /// Enters the request for the key `serial`, which came at `since`.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        serial: i32,
+        since: Instant<Monotonic>,
+    ) -> Result<AskedEntry> {
+        let node = RBTreeNode::new(serial, since, GFP_KERNEL)?;
+        let mut requests = self.requests.lock();
 
-        self.requests.lock().insert(node);
+        requests.since.insert(node);
+        requests.count += 1;
         Ok(AskedEntry {
             table: self.clone(),
             serial,
+            place: requests.count,
         })
     }
 
@@ -63,12 +80,11 @@ impl AskedTable {
     pub(crate) fn load(&self) -> Load {
         let requests = self.requests.lock();
         let mut load = Load {
-            count: 0,
+            count: requests.count,
             oldest_ms: 0,
         };
 
-        for since in requests.values() {
-            load.count += 1;
+        for since in requests.since.values() {
             load.oldest_ms = load.oldest_ms.max(since.elapsed().as_millis());
         }
         load
@@ -79,11 +95,24 @@ impl AskedTable {
 pub(crate) struct AskedEntry {
     table: Arc<AskedTable>,
     serial: i32,
+    place: usize,
+}
+
+impl AskedEntry {
+    /// How many requests the agent had when this one was entered, with this one.
+    pub(crate) fn place(&self) -> usize {
+        self.place
+    }
 }
 
 impl Drop for AskedEntry {
     fn drop(&mut self) {
-        let node = self.table.requests.lock().remove_node(&self.serial);
+        let node = {
+            let mut requests = self.table.requests.lock();
+
+            requests.count -= 1;
+            requests.since.remove_node(&self.serial)
+        };
 
         // The memory is freed with the lock released.
         drop(node);

@@ -72,13 +72,18 @@ impl InFlight {
         })
     }
 
-    /// Enters a request of the current process for the key `target`.
-    pub(crate) fn enter(&self, authkey: AuthKeyId, target: i32) -> Result<Entry<'_>> {
+    /// Enters a request of the current process for the key `target`, which came just now.
+    pub(crate) fn enter(
+        &self,
+        authkey: AuthKeyId,
+        target: i32,
+        since: Instant<Monotonic>,
+    ) -> Result<Entry<'_>> {
         let key = (task::current_tgid(), authkey);
         let state = State {
             agent: None,
             target,
-            since: Instant::now(),
+            since,
         };
         let node = RBTreeNode::new(key, state, GFP_KERNEL)?;
 

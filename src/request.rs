@@ -115,7 +115,9 @@ impl Actor for Arc<Server> {
         let account = Account::open(self, authkey.target());
 
         // Without its entry in the table the request could not go to the original either.
-        let entry = match self.inflight.enter(authkey.id(), authkey.target().serial()) {
+        let since = account.start;
+        let serial = authkey.target().serial();
+        let entry = match self.inflight.enter(authkey.id(), serial, since) {
             Ok(entry) => entry,
             Err(error) => {
                 account.close(Outcome::NoMemory, None);
@@ -124,7 +126,7 @@ impl Actor for Arc<Server> {
         };
         let requester = Requester::current();
 
-        let (request, agent) = match self.hand_over(authkey, &requester, &entry) {
+        let (request, agent) = match self.hand_over(authkey, &requester, &entry, since) {
             Ok(request) => {
                 let agent = (request.agent.clone(), request.thread.tgid());
                 (request, agent)
@@ -193,6 +195,7 @@ impl Server {
         mut authkey: AuthKey,
         requester: &'a Requester,
         entry: &Entry<'_>,
+        since: Instant<Monotonic>,
     ) -> Result<Request<'a>, (AuthKey, Outcome)> {
         // A worker's session keyring, if it has one, is that of whoever it works for just now.
         if task::current_is_worker() {
@@ -204,7 +207,7 @@ impl Server {
             let Some(key) = find(requester, authkey.target()) else {
                 break;
             };
-            match self.hand_to(authkey, &key, requester, entry) {
+            match self.hand_to(authkey, &key, requester, entry, since) {
                 Ok(request) => return Ok(request),
                 Err((back, Refusal::Unfit(outcome))) => return Err((back, outcome)),
                 Err((back, Refusal::Dead)) => {
@@ -224,6 +227,7 @@ impl Server {
         key: &Key,
         requester: &'a Requester,
         entry: &Entry<'_>,
+        since: Instant<Monotonic>,
     ) -> Result<Request<'a>, (AuthKey, Refusal)> {
         let Some(agent) = agent::KEY_TYPE.payload(key) else {
             return Err((authkey, Refusal::Unfit(Outcome::Withdrawn)));
@@ -260,7 +264,7 @@ impl Server {
             return Err((authkey, Refusal::Unfit(Outcome::Deaf)));
         }
         let serial = authkey.target().serial();
-        let Ok(asked) = agent.asked().enter(serial) else {
+        let Ok(asked) = agent.asked().enter(serial, since) else {
             return Err((authkey, Refusal::Unfit(Outcome::NoMemory)));
         };
         if entry.set_agent(thread.tgid()).is_err() {
@@ -292,9 +296,10 @@ impl Server {
         Ok(Request {
             authkey,
             agent,
-            _asked: asked,
+            asked,
             thread,
             requester,
+            since,
             is_told,
         })
     }
