@@ -9,6 +9,7 @@
 #include <linux/pid_namespace.h>
 #include <linux/proc_fs.h>
 #include <linux/ptrace.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/exec_state.h>
 #include <linux/sched/signal.h>
 #include <linux/user_namespace.h>
@@ -256,6 +257,12 @@ void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock,
 void keyagent_helper_raw_spin_assert_held(raw_spinlock_t *lock)
 {
 	lockdep_assert_held(lock);
+}
+
+/* In a hurry, for what the callback does takes an authority away. */
+void keyagent_helper_call_rcu(struct rcu_head *head, rcu_callback_t func)
+{
+	call_rcu_hurry(head, func);
 }
 
 struct workqueue_struct *keyagent_helper_alloc_workqueue(void)

@@ -50,6 +50,8 @@ void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock,
 				     unsigned long flags);
 void keyagent_helper_raw_spin_assert_held(raw_spinlock_t *lock);
 
+void keyagent_helper_call_rcu(struct rcu_head *head, rcu_callback_t func);
+
 struct workqueue_struct *keyagent_helper_alloc_workqueue(void);
 void keyagent_helper_init_work(struct work_struct *work, work_func_t func);
 void keyagent_helper_queue_work(struct workqueue_struct *wq,

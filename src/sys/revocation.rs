@@ -130,7 +130,12 @@ impl RevocationQueue {
 
         // SAFETY: The head is in a box that is given to the callback, which is called once, for
         // each is consumed here.
-        unsafe { kbindings::call_rcu((*revocation).rcu.get(), Some(Revocation::has_waited)) };
+        unsafe {
+            bindings::keyagent_helper_call_rcu(
+                (*revocation).rcu.get(),
+                Some(Revocation::has_waited),
+            );
+        }
     }
 
     /// Leaves to the work item a key that has waited. Must not sleep.
