@@ -8,9 +8,12 @@
 //!
 //! Those are generated without a check of their layout, and that of `struct task_struct` was seen
 //! to differ from the compiler's. So every field that is reached through them is checked here at
-//! build time, and a task's fields are left to C.
+//! build time, with the size of what is a field of ours, and a task's fields are left to C.
 
-use core::mem::offset_of;
+use core::mem::{
+    offset_of,
+    size_of, //
+};
 use kernel::bindings as kbindings;
 
 #[allow(
@@ -72,10 +75,20 @@ check_offsets! {
         process_keyring => keyagent_offset_KEYAGENT_OFFSET_CRED_PROCESS_KEYRING,
         user_ns => keyagent_offset_KEYAGENT_OFFSET_CRED_USER_NS,
     }
-    rcu_work {
-        work => keyagent_offset_KEYAGENT_OFFSET_RCU_WORK_WORK,
-    }
     seq_file {
         private => keyagent_offset_KEYAGENT_OFFSET_SEQ_FILE_PRIVATE,
     }
+}
+
+/// Fails the build when a structure is not as large as C has it.
+macro_rules! check_sizes {
+    ($($type:ident => $size:ident,)+) => {
+        $(const _: () = assert!(size_of::<kbindings::$type>() == generated::$size as usize);)+
+    };
+}
+
+check_sizes! {
+    callback_head => keyagent_offset_KEYAGENT_SIZE_CALLBACK_HEAD,
+    work_struct => keyagent_offset_KEYAGENT_SIZE_WORK_STRUCT,
+    raw_spinlock_t => keyagent_offset_KEYAGENT_SIZE_RAW_SPINLOCK,
 }

@@ -42,6 +42,8 @@ enum keyagent_offset {
 	KEYAGENT_OFFSET_CRED_PROCESS_KEYRING =
 		offsetof(struct cred, process_keyring),
 	KEYAGENT_OFFSET_CRED_USER_NS = offsetof(struct cred, user_ns),
-	KEYAGENT_OFFSET_RCU_WORK_WORK = offsetof(struct rcu_work, work),
 	KEYAGENT_OFFSET_SEQ_FILE_PRIVATE = offsetof(struct seq_file, private),
+	KEYAGENT_SIZE_CALLBACK_HEAD = sizeof(struct callback_head),
+	KEYAGENT_SIZE_WORK_STRUCT = sizeof(struct work_struct),
+	KEYAGENT_SIZE_RAW_SPINLOCK = sizeof(raw_spinlock_t),
 };
