@@ -37,6 +37,10 @@ use kernel::{
 /// How many agents a chain of requests may have, each of which requests a key of the next.
 const MAX_CHAIN: usize = 8;
 
+/// How many requests are looked at to find out whether there is such a chain: interrupts are off
+/// meanwhile.
+const MAX_STEPS: usize = 1024;
+
 /// A process, by its number in the initial pid namespace.
 type Tgid = i32;
 
@@ -94,7 +98,7 @@ impl InFlight {
     /// Whether it is a request of the current process that is in flight.
     ///
     /// May be called in any context in which `current` is a task's. Whoever has the lock holds it
-    /// with interrupts off, for no longer than a look-up, and never calls what calls this.
+    /// with interrupts off, for no longer than [`MAX_STEPS`] take, and never calls what calls this.
     pub(crate) fn contains(&self, authkey: AuthKeyId) -> bool {
         let key = (task::current_tgid(), authkey);
 
@@ -179,11 +183,12 @@ impl Drop for Entry<'_> {
 }
 
 /// Whether `process` waits for an answer of `other`, directly or through up to [`MAX_CHAIN`]
-/// processes in all. A tangle of more than that counts as if it did.
+/// processes and [`MAX_STEPS`] requests in all. A tangle of more than that counts as if it did.
 fn waits_for(table: &mut Table, process: Tgid, other: Tgid) -> bool {
     let mut found = [process; MAX_CHAIN];
     let mut count = 1;
     let mut next = 0;
+    let mut steps = 0;
 
     while next < count {
         // PANIC: `next` is below `count`, which is at most the length of the array.
@@ -195,6 +200,10 @@ fn waits_for(table: &mut Table, process: Tgid, other: Tgid) -> bool {
             let (&(requester, _), state) = at.current();
             if requester != waiting {
                 break;
+            }
+            steps += 1;
+            if steps > MAX_STEPS {
+                return true;
             }
             if let Some(agent) = state.agent {
                 if agent == other {
@@ -273,6 +282,14 @@ mod tests {
     fn circles_of_others_end() -> Result {
         let mut table = table(&[(1, 2), (2, 1)])?;
         assert!(!waits_for(&mut table, 1, 3));
+        Ok(())
+    }
+
+    #[test]
+    fn many_requests_count_as_waiting() -> Result {
+        let edges = KVec::from_elem((1, 2), MAX_STEPS + 1, GFP_KERNEL)?;
+        assert!(!waits_for(&mut table(&edges[..MAX_STEPS])?, 1, 100));
+        assert!(waits_for(&mut table(&edges)?, 1, 100));
         Ok(())
     }
 
