@@ -182,7 +182,7 @@ impl Request<'_> {
         } else {
             timeout
         };
-        let mut slice = first_slice(self.asked.place());
+        let mut slice = first_slice(self.asked.count());
 
         loop {
             if !self.authkey.target().is_under_construction() {

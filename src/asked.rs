@@ -9,12 +9,9 @@
 //! `exec_update_lock` or the agent key's semaphore held.
 
 use kernel::{
+    alloc::flags::__GFP_NOWARN,
     new_spinlock,
     prelude::*,
-    rbtree::{
-        RBTree,
-        RBTreeNode, //
-    },
     sync::{
         Arc,
         SpinLock, //
@@ -32,11 +29,21 @@ pub(crate) struct AskedTable {
     requests: SpinLock<Requests>,
 }
 
+/// The requests, in places that are used again: there are as many as there were requests at the
+/// same time, and a request finds one without an allocation.
 struct Requests {
-    /// When each came, by the serial of the key under construction.
-    since: RBTree<i32, Instant<Monotonic>>,
-    /// How many they are.
+    places: KVec<Place>,
+    /// The first place that is free.
+    free: Option<usize>,
+    /// How many requests there are.
     count: usize,
+}
+
+enum Place {
+    /// A request, and when it came.
+    Taken(Instant<Monotonic>),
+    /// None, and the next place that is free.
+    Free(Option<usize>),
 }
 
 /// How busy an agent is.
@@ -52,27 +59,22 @@ impl AskedTable {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             requests <- new_spinlock!(Requests {
-                since: RBTree::new(),
+                places: KVec::new(),
+                free: None,
                 count: 0,
             }),
         })
     }
 
-    /// Enters the request for the key `serial`, which came at `since`.
-    pub(crate) fn enter(
-        self: &Arc<Self>,
-        serial: i32,
-        since: Instant<Monotonic>,
-    ) -> Result<AskedEntry> {
-        let node = RBTreeNode::new(serial, since, GFP_KERNEL)?;
+    /// Enters a request, which came at `since`.
+    pub(crate) fn enter(self: &Arc<Self>, since: Instant<Monotonic>) -> Result<AskedEntry> {
         let mut requests = self.requests.lock();
+        let place = requests.take(since)?;
 
-        requests.since.insert(node);
-        requests.count += 1;
         Ok(AskedEntry {
             table: self.clone(),
-            serial,
-            place: requests.count,
+            place,
+            count: requests.count,
         })
     }
 
@@ -84,37 +86,110 @@ impl AskedTable {
             oldest_ms: 0,
         };
 
-        for since in requests.since.values() {
-            load.oldest_ms = load.oldest_ms.max(since.elapsed().as_millis());
+        for place in requests.places.iter() {
+            if let Place::Taken(since) = place {
+                load.oldest_ms = load.oldest_ms.max(since.elapsed().as_millis());
+            }
         }
         load
+    }
+}
+
+impl Requests {
+    /// Takes a place.
+    fn take(&mut self, since: Instant<Monotonic>) -> Result<usize> {
+        let place = match self.free {
+            Some(place) => place,
+            None => {
+                self.places
+                    .push(Place::Free(None), GFP_ATOMIC | __GFP_NOWARN)?;
+                self.places.len() - 1
+            }
+        };
+
+        if let Some(found) = self.places.get_mut(place) {
+            if let Place::Free(next) = *found {
+                self.free = next;
+            }
+            *found = Place::Taken(since);
+        }
+        self.count += 1;
+        Ok(place)
+    }
+
+    /// Gives a place back that was taken.
+    fn give_back(&mut self, place: usize) {
+        if let Some(found) = self.places.get_mut(place) {
+            *found = Place::Free(self.free);
+            self.free = Some(place);
+            self.count -= 1;
+        }
     }
 }
 
 /// A request's place in its agent's table, which it leaves when this is dropped.
 pub(crate) struct AskedEntry {
     table: Arc<AskedTable>,
-    serial: i32,
     place: usize,
+    count: usize,
 }
 
 impl AskedEntry {
     /// How many requests the agent had when this one was entered, with this one.
-    pub(crate) fn place(&self) -> usize {
-        self.place
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 }
 
 impl Drop for AskedEntry {
     fn drop(&mut self) {
-        let node = {
-            let mut requests = self.table.requests.lock();
+        self.table.requests.lock().give_back(self.place);
+    }
+}
 
-            requests.count -= 1;
-            requests.since.remove_node(&self.serial)
-        };
+#[kernel::macros::kunit_tests(keyagent_asked)]
+mod tests {
+    use super::*;
+    use kernel::time::Delta;
 
-        // The memory is freed with the lock released.
-        drop(node);
+    #[test]
+    fn places_are_used_again() -> Result {
+        let table = Arc::pin_init(AskedTable::new(), GFP_KERNEL)?;
+        let now = Instant::now();
+
+        let first = table.enter(now)?;
+        let second = table.enter(now)?;
+        let third = table.enter(now)?;
+        assert_eq!(third.count(), 3);
+        assert!(first.place != second.place && second.place != third.place);
+
+        let freed = (first.place, second.place);
+        drop(first);
+        drop(second);
+        assert_eq!(table.load().count, 1);
+        let fourth = table.enter(now)?;
+        let fifth = table.enter(now)?;
+        assert_eq!((fifth.place, fourth.place), freed);
+        assert_eq!(fifth.count(), 3);
+        let sixth = table.enter(now)?;
+        assert!(sixth.place != third.place && sixth.place > fifth.place);
+        Ok(())
+    }
+
+    #[test]
+    fn only_requests_in_flight_are_old() -> Result {
+        let table = Arc::pin_init(AskedTable::new(), GFP_KERNEL)?;
+        let now = Instant::now();
+
+        assert_eq!(table.load().oldest_ms, 0);
+        let old = table.enter(now - Delta::from_millis(5000))?;
+        let new = table.enter(now)?;
+        assert!(table.load().oldest_ms >= 5000);
+        drop(old);
+        assert!(table.load().oldest_ms < 5000);
+        drop(new);
+        assert_eq!(table.load().count, 0);
+        assert_eq!(table.load().oldest_ms, 0);
+        Ok(())
     }
 }

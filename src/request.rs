@@ -264,7 +264,7 @@ impl Server {
             return Err((authkey, Refusal::Unfit(Outcome::Deaf)));
         }
         let serial = authkey.target().serial();
-        let Ok(asked) = agent.asked().enter(serial, since) else {
+        let Ok(asked) = agent.asked().enter(since) else {
             return Err((authkey, Refusal::Unfit(Outcome::NoMemory)));
         };
         if entry.set_agent(thread.tgid()).is_err() {
