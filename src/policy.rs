@@ -126,7 +126,7 @@ pub(crate) struct Case {
     /// Whether it is set for the requester and the process whose keyrings the authority opens.
     pub(crate) no_new_privs: bool,
     /// Whether the kernel makes the request for itself, under credentials that override the
-    /// requester's.
+    /// requester's; or the one that the requester is answering, whose keyrings the authority opens.
     pub(crate) is_overridden: bool,
     /// Whether the agent has `CAP_SYS_ADMIN` in the initial user namespace.
     pub(crate) may_administer_system: bool,

@@ -348,24 +348,48 @@ fn case(
         is_dumpable: other.is_dumpable(),
         may_trace: look_at_tracing && cred::may_trace_program_of(agent, other),
     };
-    let granted = standing(authkey.granted_cred());
-    let grantor = authkey.grantor();
-    let is_overridden = requester.is_overridden();
 
-    policy::Case {
-        agent: cred::identity(agent),
-        real: standing(requester.real()),
-        subjective: standing(requester.subjective()),
-        granted,
-        requester: process(&current),
-        // Of one that is gone nobody knows whether it was dumpable.
-        grantor: grantor.as_ref().map_or(
+    // As a rule all are the requester's own, and looked at once.
+    let real = standing(requester.real());
+    let subjective = if requester.is_overridden() {
+        standing(requester.subjective())
+    } else {
+        real
+    };
+    let grants_own = cred::same(authkey.granted_cred(), requester.real());
+    let granted = if grants_own {
+        real
+    } else {
+        standing(authkey.granted_cred())
+    };
+    let asking = process(&current);
+    let grantor = authkey.grantor();
+    // Of one that is gone nobody knows what it was.
+    let (granting, granted_is_overridden) = match &grantor {
+        Some(grantor) if grants_own && grantor.is_current() => (asking, false),
+        Some(grantor) => (
+            process(grantor),
+            !grantor
+                .cred()
+                .is_ok_and(|own| cred::same(authkey.granted_cred(), &own)),
+        ),
+        None => (
             Process {
                 is_dumpable: false,
                 may_trace: granted.may_trace,
             },
-            process,
+            true,
         ),
+    };
+    let is_overridden = requester.is_overridden() || granted_is_overridden;
+
+    policy::Case {
+        agent: cred::identity(agent),
+        real,
+        subjective,
+        granted,
+        requester: asking,
+        grantor: granting,
         agent_no_new_privs: thread.has_no_new_privs(),
         no_new_privs: current.has_no_new_privs()
             && grantor.as_ref().is_some_and(Thread::has_no_new_privs),

@@ -136,6 +136,11 @@ pub(crate) fn identity(cred: &Credential) -> Identity {
     }
 }
 
+/// Whether both are the same object.
+pub(crate) fn same(a: &Credential, b: &Credential) -> bool {
+    core::ptr::eq(a, b)
+}
+
 /// Whether both live in the same user namespace.
 pub(crate) fn same_user_ns(a: &Credential, b: &Credential) -> bool {
     // SAFETY: The credentials are valid, and their user namespaces do not change.

@@ -147,6 +147,11 @@ impl Thread {
         unsafe { bindings::keyagent_helper_task_tgid(self.as_ptr()) }
     }
 
+    /// Whether it is the calling thread.
+    pub(crate) fn is_current(&self) -> bool {
+        self.as_ptr() == Task::current_raw()
+    }
+
     /// Whether it is one of the calling process' threads.
     pub(crate) fn is_of_current_process(&self) -> bool {
         self.tgid() == current_tgid()

@@ -153,6 +153,54 @@ TEST_F(overridden, root_of_a_user_namespace_is_not_asked)
 	expect_passed_over(_metadata, self, "denied_overridden");
 }
 
+/* ------------------------------------------- the authority of the kernel itself */
+
+static long request_more(struct agent *a __maybe_unused, key_serial_t key)
+{
+	char desc[64];
+	long ret = agent_assume(key);
+
+	if (ret < 0)
+		return ret;
+	snprintf(desc, sizeof(desc), "more:%d", key);
+	ret = neg_errno(sys_request_key("big_key", desc, "-",
+					KEY_SPEC_THREAD_KEYRING));
+	if (ret < 0)
+		return ret;
+	return neg_errno(keyctl_instantiate(key, "agent", 5, 0));
+}
+
+/*
+ * The administrator requests something while it answers the kernel, by itself and
+ * under its own credentials. Who answers that gets at the kernel's cache.
+ */
+TEST_F(overridden, tracer_is_not_asked_by_the_administrator)
+{
+	const struct agent_opts tracer = {
+		.type = "big_key",
+		.prepare = prepare_user_with_cap,
+		.arg = CAP_SYS_PTRACE,
+	};
+	struct agent thief;
+	char more[64];
+
+	self->opts.inherit_session = true;
+	self->opts.plan.action = AGENT_CUSTOM;
+	self->opts.plan.custom = request_more;
+	agent_start(_metadata, &self->agent, &self->opts);
+	agent_start(_metadata, &thief, &tracer);
+	EXPECT_STREQ("agent", kernel_request("override", self->desc));
+	agent_wait_done(_metadata, &self->agent, 1);
+	EXPECT_EQ(0, agent_record(&self->agent, 0)->result);
+	EXPECT_EQ(0, agent_asked(&thief));
+	snprintf(more, sizeof(more), "more:%d",
+		 agent_record(&self->agent, 0)->key);
+	EXPECT_EQ(1, upcall_count(more, NULL));
+	EXPECT_EQ(1, outcome_growth(&self->before, "denied_overridden"));
+	EXPECT_EQ(1, outcome_growth(&self->before, "served"));
+	agent_stop(&thief);
+}
+
 /* ------------------------------------------------------------------- the wait */
 
 static uint32_t *caught;
