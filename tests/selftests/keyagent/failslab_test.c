@@ -140,8 +140,11 @@ TEST_F_TIMEOUT(failslab, answered, 120)
 	EXPECT_LT(0u, self->nomem);
 	EXPECT_LT(0u, self->upcalls);
 	EXPECT_LT(1u, self->agent_answers);
-	/* The places in the two tables at least. */
-	EXPECT_LE(2, outcome_growth(&self->before, "no_memory"));
+	/*
+	 * The place in the table, the link, or what ends the request: which of them
+	 * is chance, for the kernel does not make the same allocations each time.
+	 */
+	EXPECT_LE(1, outcome_growth(&self->before, "no_memory"));
 }
 
 /* A request that takes the way through the module without an agent. */
