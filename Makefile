@@ -47,8 +47,15 @@ check-daemon:
 check-mutants:
 	@tests/mutants/run
 
-check-cost:
-	@tests/cost/run
+bench:
+	@tests/bench/run $(if $(TIME),--time)
+
+check-bench:
+	@tests/bench/run --quick --compare tests/bench/baseline.json
+
+bench-baseline:
+	@tests/bench/run --quick --runs 3
+	cp build/bench/bench.json tests/bench/baseline.json
 
 samples:
 	@scripts/build-samples
@@ -81,7 +88,10 @@ help:
 	@echo '  make vm               open a shell, with the module loaded'
 	@echo '  make check-runner     test the virtual machine runner itself'
 	@echo '  make check-mutants    see that the tests fail without what they test'
-	@echo '  make check-cost       compare what keyagentd and request-key cost'
+	@echo '  make bench            measure what requests cost, in instructions'
+	@echo '       TIME=1           in nanoseconds, where KVM works'
+	@echo '  make check-bench      measure less, and compare with tests/bench/baseline.json'
+	@echo '  make bench-baseline   measure less, and renew that'
 	@echo '       KERNEL=debug     with KASAN, lockdep, kmemleak and other checkers'
 	@echo '       KERNEL_SRC=PATH  from this kernel source, a tree or a tarball'
 	@echo
@@ -110,4 +120,4 @@ help:
 	@echo '  make clean            remove build'
 
 .PHONY: all install install-headers demo vm check stress check-runner check-mutants \
-	check-cost check-daemon samples tools man install-tools lint clean help
+	bench check-bench bench-baseline check-daemon samples tools man install-tools lint clean help
