@@ -157,12 +157,15 @@ test_negative_is_short() {
 	wait_for 5 eval '[ "$(ask a)" = again ]' || fail "it stays negative"
 }
 
-# What request-key(8) does after a failure behind a bar.
+# What comes after a failure behind a bar: the best rule for that, though no better than the
+# one that has failed.
 test_negation_rule() {
-	daemon it user "$(printf '%s\n' 'create user a * |/bin/false' \
-		'negate * * * /bin/keyctl reject %k 100 rejected %S')" -v
-	subscribe it
+	serve 'create user a * |/bin/false' 'create user missing * |/no/such' \
+		'negate * * * /bin/keyctl reject %k 100 rejected %S'
 	expect "the rule for failures" 'Key was rejected by service' "$(ask a)"
+	logged it 'test.conf:1: the program ended with status 1, .*test.conf:3 is next'
+	expect "for a missing program" 'Key was rejected by service' "$(ask missing)"
+	logged it 'test.conf:2: the program cannot be executed: No such file.*test.conf:3 is next'
 	printf '%s\n' 'create user b * |/bin/false' 'negate * * * @reject EACCES 100' \
 		>"$work/it.conf.d/test.conf"
 	kill -HUP "$daemon"

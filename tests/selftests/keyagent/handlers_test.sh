@@ -102,6 +102,37 @@ test_keyctl_instantiate() {
 	expect "the key" "$(ask_host user made:too 'a b')" "$(ask_agent instantiate user made:too 'a b')"
 }
 
+# Programs behind a bar, and what becomes of those that fail. A rule for failures is a better
+# one here: only such are taken by both.
+test_pipe_as_usual() {
+	local name agent
+
+	has_upcall
+	printf '#!/bin/sh\nkill -9 $$\n' >"$work/killed"
+	chmod +x "$work/killed"
+	cat >"$work/rules" <<-END
+		create user pipe:cat * |/bin/cat
+		create user *status * |/bin/false
+		create user *killed * |$work/killed
+		create user *missing * |/no/such/program
+		create user pipe:empty * |/bin/true
+		create user pipe:most * |/bin/head -c 32767 /dev/zero
+		create user pipe:more * |/bin/head -c 32768 /dev/zero
+		create user pipe:much * |/bin/head -c 40000 /dev/zero
+		negate user pipe:rejected-* * /bin/keyctl reject %k 30 rejected %S
+		negate user pipe:failing-* * |/bin/false
+	END
+	daemon pipe user "$(cat "$work/rules")"
+	in_place_of /etc/request-key.conf "$work/rules" on_host
+	for name in cat empty most more much {,rejected-,failing-}{status,killed,missing}; do
+		agent=$(ask_agent pipe user "pipe:$name" 'the callout')
+		note "$name: ${agent:0:80}"
+		expect "$name" "$(ask_host user "pipe:$name" 'the callout')" "$agent"
+	done
+	expect "given back by the agent" 0 "$(counter pipe user declined)"
+	expect "payloads" 2 "$(counter pipe user served)"
+}
+
 # Its answer is that of the hosts file where the agent is.
 test_dns_resolver() {
 	local got
@@ -168,4 +199,4 @@ test_nfsidmap() {
 	expect "the names of the host" '' "$(ask_host id_resolver uid:alice@keyagent.example '' | payload)"
 }
 
-run_tests shipped_rules keyctl_instantiate dns_resolver dns_resolver_for_a_mount nfsidmap
+run_tests shipped_rules keyctl_instantiate pipe_as_usual dns_resolver dns_resolver_for_a_mount nfsidmap

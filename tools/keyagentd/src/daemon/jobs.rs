@@ -9,7 +9,7 @@ use rustix::process::{wait, WaitOptions};
 
 use super::authority::{Authority, RequesterKeys};
 use super::handler::{Failure, Handler};
-use super::job::{Job, RuleId, Task};
+use super::job::{self, Job, RuleId, Task};
 use super::slots::Admission;
 use super::Daemon;
 use crate::config::Action;
@@ -188,10 +188,9 @@ impl Daemon {
                 Err((error, authority)) => (Failure::Refused(error), authority),
             },
             Ok(None) => (Failure::Unfinished, authority),
-            Err(why @ (Failure::Status(_) | Failure::Killed(_)))
+            Err(why @ (Failure::NotStarted(_) | Failure::Status(_) | Failure::Killed(_)))
                 if task.command.pipe && !task.again =>
             {
-                log::debug!("{}: {}: {why}", task.name, task.by);
                 return self.start_negation(authority, task, &why);
             }
             Err(why) => (why, authority),
@@ -201,11 +200,18 @@ impl Daemon {
         false
     }
 
-    /// Has a program behind a bar, which has failed, followed by what the rules have for that, as
-    /// request-key(8) does.
+    /// Has a program behind a bar, which has failed, followed by what the rules have for that.
+    ///
+    /// The rule that is best for it is taken. request-key(8) of keyutils 1.6.3 takes one only if it
+    /// is better than the rule that has failed, as this was for the request, and otherwise runs the
+    /// program once more, without its arguments.
     fn start_negation(&mut self, authority: Authority, task: Task, why: &Failure) -> bool {
         let request = task.request.negate();
         let found = self.config.find(&request);
+        if let Some(rule) = found {
+            let next = job::place(rule);
+            log::warn!("{}: {}: {why}, {next} is next", task.name, task.by);
+        }
         match found.map(|rule| (rule, &rule.action)) {
             Some((rule, Action::Run(command))) => {
                 let next = Task {
