@@ -153,6 +153,19 @@ test_killed() {
 
 # --- Limits --------------------------------------------------------------------
 
+# The daemon's time is for a rule that has none of its own. That of the program is longer than
+# the one, and shorter than the default.
+test_timeout() {
+	printf '#!/bin/sh\nsleep 5\nexec keyctl instantiate "$@"\n' >"$work/takes-five"
+	chmod +x "$work/takes-five"
+	daemon it user "$(printf '%s\n' "create user a * $work/takes-five %k late %S" \
+		"create user b * timeout=600 $work/takes-five %k %d %S")" --timeout 1
+	subscribe it
+	expect "by the daemon's time" 'Connection timed out' "$(ask a)"
+	logged it 'test.conf:1: the program takes too long, killed'
+	expect "by the rule's time" b "$(ask b)"
+}
+
 # Handlers that hang do not keep others waiting.
 test_one_rule_does_not_stop_others() {
 	local i asking=() before
@@ -329,6 +342,6 @@ test_hardened() {
 	expect "whose files are the other's" 0 "$(stat -c %u "/proc/$!/environ")"
 }
 
-run_tests reload bad_rules_at_start end_drains second_signal_ends_at_once killed \
-	one_rule_does_not_stop_others given_up_while_waiting forged_signals \
-	many_requests many_failures share hardened
+run_tests reload bad_rules_at_start end_drains second_signal_ends_at_once killed timeout \
+	one_rule_does_not_stop_others given_up_while_waiting forged_signals many_requests \
+	many_failures share hardened

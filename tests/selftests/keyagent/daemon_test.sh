@@ -34,9 +34,12 @@ logged() {
 
 readonly NO_KEY='Required key not available'
 
+# What else serve is to give to the daemon.
+options=()
+
 # serve RULE...: a daemon with these rules, and this session subscribed.
 serve() {
-	daemon it user "$(printf '%s\n' "$@")" -v
+	daemon it user "$(printf '%s\n' "$@")" -v "${options[@]}"
 	subscribe it
 }
 
@@ -181,6 +184,8 @@ test_hanging() {
 		wait
 	END
 	chmod +x "$work/hangs"
+	# Only the rules' own time is over before the module's.
+	options=(--timeout 600)
 	serve "create user a * timeout=2 $work/hangs" "create user b * timeout=2 |$work/hangs"
 	local name pid pids_of_it
 
@@ -192,6 +197,7 @@ test_hanging() {
 		done
 	done
 	logged it 'test.conf:1: the program takes too long, killed'
+	logged it 'test.conf:2: the program takes too long, killed'
 }
 
 # One that got away with the pipe cannot keep the request.
@@ -202,8 +208,10 @@ test_pipe_is_kept() {
 		echo \$! >$work/pids
 	END
 	chmod +x "$work/leaves"
+	options=(--timeout 600)
 	serve "create user a * timeout=2 |$work/leaves"
 	expect "the error" 'Connection timed out' "$(ask a)"
+	logged it 'the program takes too long, killed'
 	kill "$(cat "$work/pids")"
 }
 
@@ -271,6 +279,6 @@ test_says_no_secrets() {
 	! grep -q SECRET "$work/it.log" || fail "the log tells a secret"
 }
 
-run_tests constant file key key_under_construction rejected given_back program requesters_keyring \
-	failing negative_is_short negation_rule hanging pipe_is_kept \
+run_tests constant file key key_under_construction rejected given_back program \
+	requesters_keyring failing negative_is_short negation_rule hanging pipe_is_kept \
 	handler_is_as_usual says_no_secrets
