@@ -215,38 +215,62 @@ test_given_up_while_waiting() {
 	expect "the next one" w:3 "$(ask w:3)"
 }
 
-# A flood of signals that look like requests: for keys that are not there, for keys that
-# are nobody's request, for one that is being answered, and for special serials.
+# forge COUNT VALUE [STEP [CODE]]: so many signals to the daemon that look like requests.
+forge() {
+	"$here/forge_signals" "$daemon" 34 "$@" >>"$work/forged" || fail "no signals can be sent"
+}
+
+# Why the daemon has ignored how many signals.
+ignored() {
+	[ "$(grep -c "ignored a signal from process [0-9]*: $1" "$work/it.log")" = "$2" ]
+}
+
+# Signals that look like requests: for keys that are nobody's request, for one that is being
+# answered, for special serials, and of another code.
 test_forged_signals() {
-	local asking signal=34 key serial i
+	local asking key serial i
 
 	make_waiting
-	daemon it user "$(printf '%s\n' "create user w:* * timeout=600 $work/waits %k %d %S" \
-		'create user c:* * @constant here')" -vv
+	daemon it user "create user w:* * timeout=600 $work/waits %k %d %S" -vv
 	subscribe it
 	ask w:1 >"$work/out" &
 	asking=$!
 	wait_for 20 started 1 || fail "the handler does not run"
 	key=$(keyctl add user innocent text @s)
 	serial=$(cat "$work/started")
-	"$here/forge_signals" "$daemon" $signal 2000 1 7919 &
 	for i in "$key" "$serial" 0 -1 -7 -2147483648; do
-		"$here/forge_signals" "$daemon" $signal 200 "$i"
+		forge 200 "$i"
 	done
-	# Of another code, and a signal that is not for it at all.
-	kill -q "$serial" -s $signal "$daemon" 2>/dev/null || true
-	for i in {1..20}; do
-		expect "request $i beside it" here "$(ask "c:$i")"
-	done
-	wait $!
-	kill -0 "$daemon" || fail "the daemon has gone"
-	logged it 'the request was accepted already'
-	logged it 'there is no request'
+	forge 300 "$serial" 0 -1
+	wait_for 20 ignored "it is not the kernel's" 1100 || fail "$(tail -n 1 "$work/it.log")"
+	wait_for 5 ignored 'there is no request' 200 || fail "a key that is no request is one"
+	wait_for 5 ignored 'the request was accepted already' 200 || fail "SI_QUEUE is a request"
 	touch "$work/go"
 	wait "$asking"
 	expect "the request" w:1 "$(cat "$work/out")"
 	expect "it was handled once" 1 "$(wc -l <"$work/started")"
 	expect "the key that is no request" text "$(keyctl print "$key")"
+}
+
+# More of them than the daemon can take, all the time, so that its queue is full.
+test_forged_flood() {
+	local flood i from=$SECONDS
+
+	daemon it user 'create user c:* * @constant here' -- prlimit --sigpending=64:64
+	subscribe it
+	"$here/forge_signals" "$daemon" 34 1000000000 1 7919 >"$work/forged" &
+	flood=$!
+	pids+=("$flood")
+	wait_for 10 grep -q 'the queue is full' "$work/forged" || fail "that is no flood"
+	for i in {1..20}; do
+		expect "request $i beside it" here "$(ask "c:$i")"
+	done
+	wait_for 12 grep -q "ignored [0-9]* signals without a request, lastly from $flood\$" \
+		"$work/it.log" || fail "the flood is not in the log"
+	kill "$flood" || fail "the flood has ended"
+	wait "$flood"
+	expect "a request after it" here "$(ask c:after)"
+	[ "$(grep -c ignored "$work/it.log")" -le $(((SECONDS - from) / 10)) ] || fail "it says so too often"
 }
 
 # --- Many ----------------------------------------------------------------------
@@ -342,6 +366,6 @@ test_hardened() {
 	expect "whose files are the other's" 0 "$(stat -c %u "/proc/$!/environ")"
 }
 
-run_tests reload bad_rules_at_start end_drains second_signal_ends_at_once killed timeout \
-	one_rule_does_not_stop_others given_up_while_waiting forged_signals many_requests \
-	many_failures share hardened
+run_tests reload bad_rules_at_start end_drains second_signal_ends_at_once killed \
+	timeout one_rule_does_not_stop_others given_up_while_waiting forged_signals forged_flood \
+	many_requests many_failures share hardened
