@@ -351,12 +351,15 @@ test_share() {
 	! as_other keyctl unlink "$key" "$(ring theirs)" 2>/dev/null || fail "a subscriber can unlink"
 }
 
-# Nobody can look into it, and it leaves no core file.
+# Nobody can look into it, and neither it nor a handler leaves a core file, though whoever has
+# started them would.
 test_hardened() {
-	daemon it user 'create user * * @constant x'
+	ulimit -c unlimited || fail "the limit for core files cannot be raised"
+	echo 'printf %s "$(ulimit -Sc)"' >"$work/limit"
+	daemon it user "create user * * |/bin/sh $work/limit"
+	subscribe it
 	expect "core files" 0 "$(awk '/Max core file size/ { print $5 }' "/proc/$daemon/limits")"
-	as_other test ! -r "/proc/$daemon/environ" || fail "it can be read"
-	expect "whose files" 0 "$(stat -c %u "/proc/$daemon/environ")"
+	expect "core files of a handler" 0 "$(ask a)"
 	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all \
 		keyagentd --type user --config "$work/it.conf.d" --no-request-key-conf \
 		2>"$work/other.log" &
@@ -364,6 +367,7 @@ test_hardened() {
 	wait_for 5 grep -q answering "$work/other.log" || fail "$(cat "$work/other.log")"
 	# Not dumpable: what is in /proc is root's, although the process is not.
 	expect "whose files are the other's" 0 "$(stat -c %u "/proc/$!/environ")"
+	as_other test ! -r "/proc/$!/environ" || fail "it can be read"
 }
 
 run_tests reload bad_rules_at_start end_drains second_signal_ends_at_once killed \
