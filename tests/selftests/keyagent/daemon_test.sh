@@ -98,6 +98,33 @@ test_rejected() {
 	expect "requests" 2 "$(counter it user rejected)"
 }
 
+# One daemon for several types, one of which is named twice.
+test_several_types() {
+	local key
+
+	daemon it user,logon,user 'create * * * @constant x:y'
+	subscribe it
+	expect "keys" $'user\nlogon' "$(cut -d ' ' -f 1 "$work/it.keys")"
+	expect "one type" x:y "$(ask a:b)"
+	# Nobody can read such a key.
+	key=$(keyctl request2 logon a:b callout @s) || fail "the other type is not answered for"
+	expect "the other type" "logon;0;0;" "$(keyctl rdescribe "$key" | grep -o '^logon;0;0;')"
+	expect "requests for user keys" 1 "$(counter it user served)"
+	expect "requests for logon keys" 1 "$(counter it logon served)"
+}
+
+# If it cannot be the agent for one of the types, it is for none.
+test_bad_type() {
+	local half
+
+	rings+=(half)
+	! keyagentd --type "user,$(printf '%032d' 0)" --keyring half --no-request-key-conf \
+		2>"$work/it.log" || fail "it takes a type that is too long"
+	grep -q '1 to 31 characters' "$work/it.log" || fail "it does not say why"
+	half=$(ring half) || fail "there is no keyring"
+	expect "what is in the keyring" '' "$(keyctl rlist "$half" | tr -d ' \n')"
+}
+
 # What no rule is for, and what a rule gives back: the real request-key answers it.
 test_given_back() {
 	serve 'create user debug:b * @decline'
@@ -279,6 +306,6 @@ test_says_no_secrets() {
 	! grep -q SECRET "$work/it.log" || fail "the log tells a secret"
 }
 
-run_tests constant file key key_under_construction rejected given_back program \
-	requesters_keyring failing negative_is_short negation_rule hanging pipe_is_kept \
+run_tests constant file key key_under_construction rejected several_types bad_type given_back \
+	program requesters_keyring failing negative_is_short negation_rule hanging pipe_is_kept \
 	handler_is_as_usual says_no_secrets
