@@ -3,8 +3,9 @@
 //! Rules are applied as the real request-key(8) applies them.
 //!
 //! What to try is chosen at random. `KEYAGENTD_SEED` chooses what a run chose that printed it, and
-//! `KEYAGENTD_CASES` says how many configurations to try. Without request-key(8) this passes, and
-//! says that it was skipped.
+//! `KEYAGENTD_CASES` says how many configurations to try. Without request-key(8), or the key system
+//! calls, this passes and says that it was skipped, unless `KEYAGENTD_NEED_ORACLE` is set and not
+//! empty: scripts/check-daemon does that.
 
 #[path = "differential/generate.rs"]
 mod generate;
@@ -42,13 +43,18 @@ fn tell(what: &str) {
     let _ = writeln!(io::stderr(), "{what}");
 }
 
+/// Says that a test is skipped, or fails where nothing may be missing.
+fn skip(test: &str, why: &str) {
+    let needed = std::env::var_os("KEYAGENTD_NEED_ORACLE").is_some_and(|it| !it.is_empty());
+    assert!(!needed, "{test}: {why}, and KEYAGENTD_NEED_ORACLE is set");
+    tell(&format!("skipped: {test}: {why}"));
+}
+
 /// request-key(8), or `None` after saying that the test is skipped.
 fn request_key(test: &str) -> Option<PathBuf> {
     let found = find("request-key");
     if found.is_none() {
-        tell(&format!(
-            "skipped: {test}: there is no request-key(8); install keyutils"
-        ));
+        skip(test, "there is no request-key(8), install keyutils");
     }
     found
 }
@@ -333,7 +339,10 @@ fn contents_of_keys() {
         .args(["keyctl", "search", "@s", "user", "ka:{d"])
         .output();
     if !probe.is_ok_and(|output| output.status.success()) {
-        tell("skipped: contents_of_keys: the key system calls cannot be used here");
+        skip(
+            "contents_of_keys",
+            "the key system calls cannot be used here",
+        );
         return;
     }
 
