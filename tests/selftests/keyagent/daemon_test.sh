@@ -227,6 +227,30 @@ test_hanging() {
 	logged it 'test.conf:2: the program takes too long, killed'
 }
 
+# Nor does it outlive its time when nobody waits any more: the request was answered, or given up.
+test_hanging_for_nobody() {
+	local asking name
+
+	cat >"$work/hangs" <<-END
+		#!/bin/sh
+		echo \$\$ >$work/\$2.pid
+		[ "\$2" != answered ] || keyctl instantiate "\$@"
+		exec sleep 1000
+	END
+	chmod +x "$work/hangs"
+	options=(--timeout 600)
+	serve "create user * * timeout=$((2 + slow / 3)) $work/hangs %k %d %S"
+	expect "the answer" answered "$(ask answered)"
+	keyctl request2 user given-up callout @s >/dev/null 2>&1 &
+	asking=$!
+	wait_for 2 test -s "$work/given-up.pid" || fail "the handler does not run"
+	kill -KILL "$asking"
+	for name in answered given-up; do
+		logged it "\"$name\" .*: the program takes too long, killed; its request is over"
+		wait_for 5 eval "! kill -0 $(cat "$work/$name.pid")" || fail "$name: it is still there"
+	done
+}
+
 # One that got away with the pipe cannot keep the request.
 test_pipe_is_kept() {
 	cat >"$work/leaves" <<-END
@@ -307,5 +331,5 @@ test_says_no_secrets() {
 }
 
 run_tests constant file key key_under_construction rejected several_types bad_type given_back \
-	program requesters_keyring failing negative_is_short negation_rule hanging pipe_is_kept \
-	handler_is_as_usual says_no_secrets
+	program requesters_keyring failing negative_is_short negation_rule hanging hanging_for_nobody \
+	pipe_is_kept handler_is_as_usual says_no_secrets

@@ -123,23 +123,30 @@ impl Daemon {
     pub(super) fn end_late_ones(&mut self) {
         let now = Instant::now();
         let late = |job: &&mut Job| job.deadline().is_some_and(|deadline| deadline <= now);
-        let mut over = Vec::new();
+        let mut killed = Vec::new();
 
         for job in self.jobs.values_mut().filter(late) {
             let task = &job.task;
             job.late = true;
-            if let Ok(authority) = Authority::assume(task.key()) {
-                log::warn!(
-                    "{}: {}: the program takes too long, killed",
-                    task.name,
-                    task.by
-                );
+            let authority = Authority::assume(task.key());
+            // It has answered and goes on, or it was too late for the requester or the module.
+            let over = if authority.is_err() {
+                "; its request is over"
+            } else {
+                ""
+            };
+            log::warn!(
+                "{}: {}: the program takes too long, killed{over}",
+                task.name,
+                task.by
+            );
+            if let Ok(authority) = authority {
                 let _ = authority.reject(self.negative, libc::ETIMEDOUT);
             }
             job.handler.kill();
-            over.push(job.handler.pid());
+            killed.push(job.handler.pid());
         }
-        for pid in over {
+        for pid in killed {
             self.finish_if_over(pid);
         }
     }
