@@ -316,18 +316,42 @@ test_handler_is_as_usual() {
 	[ "$(wc -l <"$work/ours")" -ge 15 ] || fail "the probe says too little"
 }
 
-# Neither callout info nor payload is logged, however much is.
+# Neither callout info nor payload is logged, however much is, and whatever is wrong with it.
 test_says_no_secrets() {
-	daemon it user "$(printf '%s\n' 'create user a * @constant SECRET-payload' \
-		'create user b * |/bin/cat' 'create user c * |/bin/false' \
-		'create user d * /bin/keyctl instantiate %k %c %S')" -vv
-	subscribe it
 	local name
-	for name in a b c d e; do
-		ask $name SECRET-callout >/dev/null
+
+	printf SECRET >"$work/file"
+	{ printf SECRET; head -c 40000 /dev/zero; } >"$work/long"
+	keyctl add user source SECRET @u >/dev/null
+	undo+=('keyctl unlink "$(keyctl search @u user source)" @u')
+	printf 'SECRET\001' | keyctl padd user binary @s >/dev/null
+	daemon it user "$(printf '%s\n' 'create user constant * @constant SECRET-payload' \
+		'create user pipe * |/bin/cat' 'create user failing * |/bin/false' \
+		'create user argument * /bin/keyctl instantiate %k %c %S' \
+		"create user file * @file $work/file" "create user long * @file $work/long" \
+		'create user key * @key user source' \
+		'create user unprintable * /bin/keyctl instantiate %k %{user:binary} %S')" -vv
+	subscribe it
+	for name in constant pipe failing argument file long key unprintable given-back; do
+		ask $name SECRET-callout >"$work/$name.out"
 	done
-	logged it '"e" for process'
-	! grep -q SECRET "$work/it.log" || fail "the log tells a secret"
+	for name in constant pipe argument file key; do
+		grep -q SECRET "$work/$name.out" || fail "$name: $(cat "$work/$name.out")"
+	done
+	logged it 'its contents are not printable'
+	logged it 'test.conf:6: no answer, negated: Invalid argument'
+	logged it '"given-back" for process'
+	printf '%s\n' 'create user a * @constant SECRET\q' 'create user a * @constant SECRET SECRET' \
+		>"$work/it.conf.d/test.conf"
+	kill -HUP "$daemon"
+	logged it 'test.conf:1:.*backslash'
+	logged it 'test.conf:2:.*@constant'
+	logged it 'the rules are refused'
+	echo 'create user a * @constant "SECRET%k' >"$work/it.conf.d/test.conf"
+	kill -HUP "$daemon"
+	logged it 'test.conf:1:.*quotation marks'
+	logged it 'test.conf:1:.*has no macros'
+	! grep SECRET "$work/it.log" || fail "the log tells a secret"
 }
 
 run_tests constant file key key_under_construction rejected several_types bad_type given_back \
