@@ -308,6 +308,7 @@ test_handler_is_as_usual() {
 	serve "create user probe:* * $probe $work/ours %k %S %o %t %c %u %g %d"
 	exec 7<&-
 	expect "through keyagentd" 'done' "$(ask probe:1)"
+	grep -q '^leads: self = self$' "$work/ours" || fail "it leads no session"
 	# The kernel's worker starts it in the session of init, which is nobody's.
 	for way in usual ours; do
 		sed -i '/^leads:/d' "$work/$way"
