@@ -44,13 +44,14 @@ json_list() {
 }
 
 # bundle DIR AGENT ROOT COMMAND...: an OCI bundle for a container whose session is to have
-# AGENT, by the hooks of hooks.json. $user_ns: in a user namespace; $seccomp: with a filter
-# that refuses these calls.
+# AGENT (if it is not empty), by the hooks of hooks.json. $user_ns: in a user namespace;
+# $seccomp: with a filter that refuses these calls.
 bundle() {
-	local dir=$1 agent=$2 root=$3 maps='' ns='' filter=''
+	local dir=$1 agent=$2 root=$3 annotations='' maps='' ns='' filter=''
 	shift 3
 
 	mkdir -p "$dir"
+	[ -z "$agent" ] || annotations="\"keyagent.agent\": \"$agent\""
 	if [ -n "${user_ns:-}" ]; then
 		ns=', {"type": "user"}'
 		maps='"uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}],
@@ -82,7 +83,7 @@ bundle() {
 		{"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
 			"options": ["nosuid", "mode=755", "size=1m"]}
 	],
-	"annotations": {"keyagent.agent": "$agent"},
+	"annotations": {$annotations},
 	"hooks": $(cat "$hooks/hooks.json"),
 	"linux": {
 		$maps
