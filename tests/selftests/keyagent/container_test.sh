@@ -101,6 +101,18 @@ without_upcall() {
 	not_served "$1" 'No such file or directory'
 }
 
+# An agent that is started in the container, and its handler: the names are those of the
+# container's hosts file.
+agent_inside() {
+	with_runtime "$1"
+	[ -x "$root/bin/key.dns_resolver" ] || skip "no key.dns_resolver"
+	on_host modprobe -q dns_resolver || skip "no module dns_resolver"
+	expect "the container got" 192.0.2.7 "$(contain "$1" '' /bin/keyagent run -v \
+		--type dns_resolver -- /bin/ask dns_resolver inside.keyagent.example ipv4 \
+		2>"$work/container.log" | tr -d '\0')"
+	grep -q 'keyagentd.conf:1: done' "$work/container.log" || fail "it was not its handler"
+}
+
 # A container whose root is not the host's. The hook cannot find a keyring of the host's
 # root by its name there, so the annotation is its serial.
 user_namespace() {
@@ -224,6 +236,8 @@ test_bwrap_one_agent() { one_agent bwrap; }
 test_nspawn_one_agent() { one_agent nspawn; }
 test_crun_without_upcall() { without_upcall crun; }
 test_bwrap_without_upcall() { without_upcall bwrap; }
+test_crun_agent_inside() { agent_inside crun; }
+test_bwrap_agent_inside() { agent_inside bwrap; }
 test_crun_user_namespace() { user_namespace crun; }
 test_runc_user_namespace() { user_namespace runc; }
 test_crun_no_such_agent() { no_such_agent crun; }
@@ -232,5 +246,5 @@ test_crun_seccomp_filter() { seccomp_filter crun; }
 test_runc_seccomp_filter() { seccomp_filter runc; }
 
 run_tests {crun,runc,bwrap,nspawn,podman}_two_answers {crun,runc,bwrap,nspawn}_one_agent \
-	{crun,bwrap}_without_upcall {crun,runc,podman}_user_namespace \
+	{crun,bwrap}_{without_upcall,agent_inside} {crun,runc,podman}_user_namespace \
 	{crun,runc}_{no_such_agent,seccomp_filter} podman_{without_keyring,filter} runc_exec

@@ -1,30 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Containers for the tests of keyagentd: a root file system with busybox and keyctl, and how
-# each runtime runs a command in it. Sourced, after keyagentd.sh.
+# Containers for the tests of keyagentd: a root file system with busybox, keyctl and an
+# agent's programs, and how each runtime runs a command in it. Sourced, after keyagentd.sh.
 
 : "${here:?}" "${base=}" "${work=}" "${slow:?}"
 
 hooks=$here/oci
 
-# make_root DIR: busybox, keyctl and its libraries.
+# make_root DIR: programs with their libraries, and what an agent in there needs.
 make_root() {
-	local lib name
+	local lib name programs
 
+	mapfile -t programs < <(command -v busybox keyctl keyagent keyagentd key.dns_resolver)
 	mkdir -p "$1"/{bin,proc,sys,dev,etc,tmp,run,root,var,usr/lib}
-	cp "$(command -v busybox)" "$(command -v keyctl)" "$1/bin/"
+	cp "${programs[@]}" "$1/bin/"
 	for name in sh cat ls id sed sleep true test mount; do
 		ln -s busybox "$1/bin/$name"
 	done
-	for lib in $(ldd "$(command -v busybox)" "$(command -v keyctl)" 2>/dev/null |
+	for lib in $(ldd "${programs[@]}" 2>/dev/null |
 		grep -o '/[^ :)]*' | grep '\.so' | sort -u); do
 		mkdir -p "$1${lib%/*}"
 		cp "$lib" "$1$lib"
 	done
 	echo 'ID=keyagent' | tee "$1/etc/os-release" >"$1/usr/lib/os-release"
 	# What podman mounts on, which the root of a user namespace could not make here.
-	touch "$1/run/.containerenv" "$1/etc"/{hosts,hostname,resolv.conf}
+	touch "$1/run/.containerenv" "$1/etc"/{hostname,resolv.conf}
+	echo '192.0.2.7 inside.keyagent.example' >"$1/etc/hosts"
+	echo 'hosts: files' >"$1/etc/nsswitch.conf"
+	echo 'create dns_resolver * * /bin/key.dns_resolver %k' >"$1/etc/keyagentd.conf"
 	# What a container runs: asks for a key of type $1, and prints its payload.
 	cat >"$1/bin/ask" <<'END'
 #!/bin/sh
