@@ -7,9 +7,12 @@ use std::hash::Hash;
 
 /// Places for handlers.
 ///
-/// One rule may use three quarters of them: a rule whose handlers hang cannot keep those of other
-/// rules waiting. Who has to wait gets a place in the order of arrival, but for those whose rule
-/// has all that it may use.
+/// One rule may use three quarters of them: if its handlers hang, those of other rules are not kept
+/// waiting, but where there are less than four. Where there are eight or more, the last free place is
+/// for a rule that has none, so that two rules cannot keep others waiting, either.
+///
+/// Who has to wait gets a place in the order of arrival, but for those whose rule has all that it
+/// may use, and after those whose rule has none.
 #[derive(Debug)]
 pub(super) struct Slots<R, T> {
     limit: usize,
@@ -43,8 +46,13 @@ impl<R: Clone + Eq + Hash, T> Slots<R, T> {
         }
     }
 
+    fn has_none(&self, rule: &R) -> bool {
+        !self.taken.contains_key(rule)
+    }
+
     fn is_free(&self, rule: &R) -> bool {
-        self.taken.values().sum::<usize>() < self.limit
+        let kept = usize::from(self.limit >= 8 && !self.has_none(rule));
+        self.taken.values().sum::<usize>() + kept < self.limit
             && self.taken.get(rule).copied().unwrap_or(0) < self.limit_for_one
     }
 
@@ -69,10 +77,15 @@ impl<R: Clone + Eq + Hash, T> Slots<R, T> {
                 self.taken.remove(rule);
             }
         }
+        // After another one, who has none could have the last free place besides.
         let next = self
             .waiting
             .iter()
-            .position(|(rule, _)| self.is_free(rule))?;
+            .position(|(rule, _)| self.has_none(rule) && self.is_free(rule))
+            .or_else(|| {
+                let mut waiting = self.waiting.iter();
+                waiting.position(|(rule, _)| self.is_free(rule))
+            })?;
         let (rule, who) = self.waiting.remove(next)?;
         *self.taken.entry(rule.clone()).or_default() += 1;
         Some((rule, who))
@@ -117,6 +130,35 @@ mod tests {
     }
 
     #[test]
+    fn two_rules_do_not_get_all() {
+        let mut slots = Slots::new(8, 9);
+        for n in 0..6 {
+            assert_eq!(slots.admit(&"hangs", n), Admission::Now(n));
+        }
+        assert_eq!(slots.admit(&"hangs", 6), Admission::Later);
+        assert_eq!(slots.admit(&"hangs, too", 7), Admission::Now(7));
+        assert_eq!(slots.admit(&"hangs, too", 8), Admission::Later);
+        assert_eq!(slots.admit(&"works", 9), Admission::Now(9));
+        assert_eq!(slots.admit(&"works", 10), Admission::Later);
+        assert_eq!(slots.admit(&"works, too", 11), Admission::Later);
+        assert_eq!(slots.release(&"works"), Some(("works", 10)));
+        assert_eq!(slots.release(&"works"), Some(("works, too", 11)));
+        assert_eq!(slots.release(&"works, too"), None);
+    }
+
+    #[test]
+    fn few_places_may_be_of_one_rule() {
+        for places in 1..4 {
+            let mut slots = Slots::new(places, 9);
+            for n in 0..places {
+                assert_eq!(slots.admit(&"a", n), Admission::Now(n));
+            }
+            assert_eq!(slots.admit(&"a", places), Admission::Later);
+            assert_eq!(slots.release(&"a"), Some(("a", places)));
+        }
+    }
+
+    #[test]
     fn not_too_many_wait() {
         let mut slots = Slots::new(1, 1);
         assert_eq!(slots.admit(&"a", 1), Admission::Now(1));
@@ -143,5 +185,31 @@ mod tests {
         }
         assert_eq!((ended, slots.waiting()), (1000, 0));
         assert!(slots.taken.is_empty());
+    }
+
+    /// However they come and end.
+    #[test]
+    fn no_one_waits_for_a_free_place() {
+        let mut seed = 1_u32;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 16) as usize % below
+        };
+        for places in 1..=16 {
+            let (mut slots, mut running) = (Slots::new(places, usize::MAX), Vec::new());
+            for n in 0..2000 {
+                if running.is_empty() || random(2) == 0 {
+                    let rule = random(5);
+                    if slots.admit(&rule, n) != Admission::Later {
+                        running.push(rule);
+                    }
+                } else {
+                    let rule = running.swap_remove(random(running.len()));
+                    running.extend(slots.release(&rule).map(|(rule, _)| rule));
+                }
+                assert!(running.len() <= places);
+                assert!(!slots.waiting.iter().any(|(rule, _)| slots.is_free(rule)));
+            }
+        }
     }
 }
