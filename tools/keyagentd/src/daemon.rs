@@ -3,7 +3,7 @@
 //! The agent daemon: one thread, which is the key agent, and the handlers that it starts.
 //!
 //! Nothing in here waits but [`Daemon::run`], in poll(2): until there is a signal, a handler has
-//! something to say, or its time is over.
+//! something to say, or its time is over; and the file of an `@file`, if its file system does.
 
 mod agent;
 mod answer;

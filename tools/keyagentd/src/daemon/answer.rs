@@ -84,7 +84,8 @@ fn instantiate(
     }
 }
 
-/// The contents of a file. One that is no regular file could keep the daemon waiting.
+/// The contents of a file. One that is no regular file could keep the daemon waiting. So can a file
+/// system that hangs, about which nothing is done: the manual says so.
 fn file(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let file: File = OpenOptions::new()
         .read(true)
