@@ -25,6 +25,11 @@ main_pid() {
 	systemctl show -P MainPID "$agent"
 }
 
+# One of the numbers that the agent's key shows.
+counter() {
+	keyctl print "$(keyctl search "$ring" keyagent user)" | tr ' ' '\n' | sed -n "s/^$1=//p"
+}
+
 # Whether what $1 is of main process $2 has the value $3.
 status_has() {
 	[ "$(sed -n "s/^$1:[[:blank:]]*//p" "/proc/$2/status")" = "$3" ]
@@ -42,12 +47,19 @@ serves() {
 		[ "$(ask user file:a)" = contents ]
 }
 
+# To the requester that looks like a rejected request.
 gives_back() {
-	! ask user nobody:x 2>&1 | grep -v 'Required key not available'
+	local before
+
+	before=$(counter declined)
+	[ "$(ask user nobody:x 2>&1)" = 'request_key: Required key not available' ] &&
+		[ "$(counter declined)" = $((before + 1)) ]
 }
 
-# What cifs.upcall does, and what nobody has to do.
+# What cifs.upcall does, and what nobody has to do. Some capabilities are taken away by name,
+# others by ProtectClock= and its like.
 confines_handlers() {
+	status_has CapBnd "$(main_pid)" 00000000a1ac45ff || return
 	[ "$(ask user probe:x)" = probed ] || return
 	sort /tmp/probed
 	[ "$(sort /tmp/probed | tr '\n' ' ')" = 'cannot-etc cannot-usr environ ids namespaces stored ' ]
