@@ -25,9 +25,13 @@ main_pid() {
 	systemctl show -P MainPID "$agent"
 }
 
+agent_key() {
+	keyctl search "$ring" keyagent user
+}
+
 # One of the numbers that the agent's key shows.
 counter() {
-	keyctl print "$(keyctl search "$ring" keyagent user)" | tr ' ' '\n' | sed -n "s/^$1=//p"
+	keyctl print "$(agent_key)" | tr ' ' '\n' | sed -n "s/^$1=//p"
 }
 
 # Whether what $1 is of main process $2 has the value $3.
@@ -95,10 +99,12 @@ reloads() {
 	return 1
 }
 
-# What it has accepted it answers, although it has been told to end.
+# What it has accepted it answers, although it has been told to end. That it takes no more is to
+# be seen by its key, which is not just dead.
 drains() {
-	local answer=/tmp/answer
+	local answer=/tmp/answer key
 
+	key=$(agent_key)
 	(ask user slow:x >$answer) &
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
 		[ -e /tmp/slow ] && break
@@ -106,7 +112,8 @@ drains() {
 	done
 	systemctl stop "$agent" || return
 	wait
-	[ "$(cat $answer)" = slow ] && ! systemctl is-failed "$agent"
+	[ "$(cat $answer)" = slow ] && ! systemctl is-failed "$agent" &&
+		[[ $(keyctl print "$key" 2>&1) = *'Key has been revoked' ]]
 }
 
 # The drop-in of Documentation/admin-guide/keyagentd.rst: with no_new_privs, and two
