@@ -97,6 +97,47 @@ check_ls_dead() {
 	grep -Eq "^ *$serial +user +- +- +dead +yes +0 " "$out" || wrong "it is not shown as dead"
 }
 
+# forge SERIAL UID TEXT: a line of /proc/keys, in the description of a key of a user's.
+forge() {
+	local line
+
+	line=$(printf '%08x I--Q---     2 perm 3f010000 %5d     0 keyagent  %s' "$1" "$2" "$3")
+	keyctl add user "x
+$line
+y" z @s >/dev/null
+	grep -qxF -- "$line" /proc/keys || wrong "there is no such line in /proc/keys"
+}
+
+check_ls_forged() {
+	local key
+
+	start_agent user
+	keyctl new_session >/dev/null
+	# What its owner can have it say, and what nobody is to read.
+	key=$(keyctl add user keyagent-tool:counters 'state=alive pid=1 sig=34 served=9' @s)
+	forge "$key" 0 'user: pid 1 sig 34'
+	want 0 "$keyagent" ls
+	! grep -q "^ *$key " "$out" || wrong "that is no agent"
+	want 0 "$keyagent" ls --json
+	! grep -q "\"serial\": $key," "$out" || wrong "that is no agent"
+	# Of an agent that there is nothing but its key says what it is.
+	forge "$serial" 4711 'logon: dead'
+	forge "$serial" 4711 'logon: pid 1 sig 35'
+	want 0 "$keyagent" ls
+	grep -Eq "^ *$serial +user +$agent +keyagent-sample +alive +no +0 " "$out" ||
+		wrong "it is another one"
+	want 0 "$keyagent" ls --json
+	printed '"uid": 0,'
+	! grep -q 4711 "$out" || wrong "that is not its owner"
+}
+
+check_ls_revoked() {
+	write_rules '# none'
+	# shellcheck disable=SC2016 # that shell's
+	want 0 run -- sh -c 'keyctl revoke $(keyctl search @s keyagent user) && "$0" ls' "$keyagent"
+	grep -Eq "^ *[0-9]+ +user +- +- +revoked +no +- " "$out" || wrong "it is not revoked"
+}
+
 check_exec_status() {
 	start_agent user
 	want 5 "$keyagent" exec -a "$serial" -- sh -c 'exit 5'

@@ -7,12 +7,14 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::{fs, io};
 
+use zeroize::Zeroizing;
+
 use super::counters::{Counters, Status, IN_FLIGHT};
 use super::failure::Failure;
 use super::output::printable;
 use super::proc_keys::{self, State};
 use super::session;
-use crate::sys::keyctl::{self, Serial};
+use crate::sys::keyctl::{self, Description, Serial};
 
 /// The type of agents' keys.
 pub(super) const KEY_TYPE: &str = "keyagent";
@@ -57,7 +59,10 @@ impl Agents {
         let text = String::from_utf8_lossy(&text);
         let mut agents: BTreeMap<i32, Agent> = proc_keys::agents(&text)
             .into_iter()
-            .map(|line| (line.serial, Agent::from(line)))
+            .filter_map(|line| {
+                let agent = Agent::checked(line, keyctl::describe)?;
+                Some((agent.serial.0, agent))
+            })
             .collect();
 
         for key in session::keys() {
@@ -100,26 +105,56 @@ impl Agents {
     }
 }
 
-impl From<proc_keys::Line> for Agent {
-    fn from(line: proc_keys::Line) -> Self {
-        let visible = line.thread.filter(|(pid, _)| *pid != 0);
-        Self {
-            serial: Serial(line.serial),
-            key_type: printable(OsStr::new(&line.key_type)),
-            uid: line.uid,
-            state: line.state,
-            pid: visible.map(|(pid, _)| pid),
+impl Agent {
+    /// The agent of a line of /proc/keys, if the kernel agrees: whoever makes a key chooses its
+    /// description, which can have newlines in it, and with them lines that look like this one.
+    ///
+    /// What the kernel describes no more is as the line has it, but for its state.
+    fn checked(
+        line: proc_keys::Line,
+        describe: impl FnOnce(Serial) -> io::Result<Description>,
+    ) -> Option<Self> {
+        let serial = Serial(line.serial);
+        let bare = |key_type: &OsStr, uid, state| Self {
+            serial,
+            key_type: printable(key_type),
+            uid,
+            state,
+            pid: None,
             command: None,
-            signal: line.thread.map(|(_, signal)| signal),
+            signal: None,
             in_session: false,
             counters: None,
+        };
+        match describe(serial) {
+            Ok(key) if key.key_type == KEY_TYPE => {
+                let agent = bare(&key.description, key.uid, State::Unknown);
+                Some(match line.state {
+                    State::Alive | State::Dead => {
+                        let visible = line.thread.filter(|(pid, _)| *pid != 0);
+                        Self {
+                            state: line.state,
+                            pid: visible.map(|(pid, _)| pid),
+                            signal: line.thread.map(|(_, signal)| signal),
+                            ..agent
+                        }
+                    }
+                    // It would not have been described.
+                    _ => agent,
+                })
+            }
+            Err(error) if gone(&error).is_some() => {
+                Some(bare(OsStr::new(&line.key_type), line.uid, gone(&error)?))
+            }
+            _ => None,
         }
     }
-}
 
-impl Agent {
     /// Adds what reading the key tells, and the agent's name.
     fn read(&mut self) {
+        if matches!(self.state, State::Revoked | State::Expired) {
+            return;
+        }
         match read(self.serial) {
             Ok(line) => {
                 if let Some(status) = Status::parse(&line) {
@@ -128,10 +163,8 @@ impl Agent {
             }
             Err(error) if self.state == State::Unknown => {
                 self.state = match error.raw_os_error() {
-                    Some(libc::EKEYREVOKED) => State::Revoked,
-                    Some(libc::EKEYEXPIRED) => State::Expired,
                     Some(libc::ENOKEY) => State::Invalidated,
-                    _ => State::Unknown,
+                    _ => gone(&error).unwrap_or(State::Unknown),
                 };
             }
             Err(_) => {}
@@ -165,14 +198,25 @@ impl Agent {
     }
 }
 
-/// The payload of an agent's key. Who may link it may read it: possessors can.
-pub(super) fn read(key: Serial) -> io::Result<Vec<u8>> {
-    keyctl::read(key).or_else(|error| {
+/// What a key is that is there and can be used no longer.
+fn gone(error: &io::Error) -> Option<State> {
+    match error.raw_os_error() {
+        Some(libc::EKEYREVOKED) => Some(State::Revoked),
+        Some(libc::EKEYEXPIRED) => Some(State::Expired),
+        _ => None,
+    }
+}
+
+/// The payload of an agent's key. Who may link it may read it: possessors can. A key that is none
+/// may be under construction, or have a secret.
+pub(super) fn read(key: Serial) -> io::Result<Zeroizing<Vec<u8>>> {
+    let read = || keyctl::read_at_once(key).map(Zeroizing::new);
+    read().or_else(|error| {
         if error.raw_os_error() != Some(libc::EACCES) {
             return Err(error);
         }
         keyctl::link(key, Serial::THREAD_KEYRING).map_err(|_| error)?;
-        let line = keyctl::read(key);
+        let line = read();
         // There is no other thread that could have taken it away.
         let _ = keyctl::unlink(key, Serial::THREAD_KEYRING);
         line
@@ -214,8 +258,17 @@ pub(super) fn need_module(what: &str) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
+    fn described(key_type: &str) -> io::Result<Description> {
+        Ok(Description {
+            key_type: key_type.into(),
+            uid: 1000,
+            gid: 1000,
+            description: "user".into(),
+        })
+    }
+
     fn agent(line: &str) -> Agent {
-        Agent::from(proc_keys::agents(line).remove(0))
+        Agent::checked(proc_keys::agents(line).remove(0), |_| described(KEY_TYPE)).unwrap()
     }
 
     const LINE: &str =
@@ -246,6 +299,33 @@ mod tests {
         let mut dead = agent(&LINE.replace(": pid 84 sig 34", ""));
         dead.add(Status::parse(b"state=dead pid=0 sig=34").unwrap());
         assert_eq!((dead.state, dead.pid), (State::Dead, None));
+    }
+
+    /// What a user's description can say.
+    #[test]
+    fn what_looks_like_a_line_is_checked() {
+        let text = LINE.replace("1000  1000", "   0     0");
+        let text = text.replace("keyagent  user", "keyagent  logon");
+        let checked = |text: &str, described: io::Result<Description>| {
+            Agent::checked(proc_keys::agents(text).remove(0), |serial| {
+                assert_eq!(serial, Serial(0x38a8_a5b7));
+                described
+            })
+        };
+        let failed = |number| Err(io::Error::from_raw_os_error(number));
+        assert_eq!(checked(&text, described("user")), None);
+        assert_eq!(checked(&text, failed(libc::ENOKEY)), None);
+        assert_eq!(checked(&text, failed(libc::EACCES)), None);
+
+        let agent = checked(&text, described(KEY_TYPE)).unwrap();
+        assert_eq!((agent.key_type.as_str(), agent.uid), ("user", 1000));
+        let revoked = text.replace("I--Q", "IR-Q");
+        let agent = checked(&revoked, described(KEY_TYPE)).unwrap();
+        assert_eq!((agent.state, agent.pid), (State::Unknown, None));
+        let agent = checked(&text, failed(libc::EKEYREVOKED)).unwrap();
+        assert_eq!((agent.state, agent.pid), (State::Revoked, None));
+        let agent = checked(&text, failed(libc::EKEYEXPIRED)).unwrap();
+        assert_eq!(agent.state, State::Expired);
     }
 
     #[test]

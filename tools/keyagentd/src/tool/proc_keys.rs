@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//! Agents in /proc/keys.
+//! Agents in /proc/keys. What looks like one there need not be one: the kernel writes descriptions
+//! as they are, and anybody can make a key with a newline in its description.
+
+use std::collections::BTreeMap;
 
 /// An agent's key as a line of /proc/keys shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,9 +53,22 @@ impl State {
     }
 }
 
-/// The agents in the contents of /proc/keys.
+/// The agents in the contents of /proc/keys, one for each serial. Of one with several lines that
+/// differ it is not known which line is the kernel's, and so neither its state nor its thread.
 pub(super) fn agents(text: &str) -> Vec<Line> {
-    text.lines().filter_map(Line::parse).collect()
+    let mut lines: BTreeMap<i32, Line> = BTreeMap::new();
+    for line in text.lines().filter_map(Line::parse) {
+        lines
+            .entry(line.serial)
+            .and_modify(|other| {
+                if *other != line {
+                    other.state = State::Unknown;
+                    other.thread = None;
+                }
+            })
+            .or_insert(line);
+    }
+    lines.into_values().collect()
 }
 
 impl Line {
@@ -207,7 +223,27 @@ mod tests {
         ] {
             assert_eq!(Line::parse(line), None, "{line}");
         }
-        let text = format!("{ALIVE}\nnonsense\n{ALIVE}\n");
+        let other = ALIVE.replace("38a8a5b7", "38a8a5b8");
+        let text = format!("{ALIVE}\nnonsense\n{other}\n");
         assert_eq!(agents(&text).len(), 2);
+    }
+
+    /// One is the kernel's, and the other somebody's description.
+    #[test]
+    fn two_lines_for_one_key() {
+        let twice = format!("{ALIVE}\n{ALIVE}\n");
+        assert_eq!(agents(&twice), [one(ALIVE)]);
+        let dead = ALIVE.replace("pid 84 sig 34", "dead");
+        for text in [
+            format!("{ALIVE}\n{dead}"),
+            format!("{dead}\n{ALIVE}\n{dead}"),
+            format!("{ALIVE}\n{}", ALIVE.replace("84", "1")),
+        ] {
+            let list = agents(&text);
+            let [line] = &list[..] else {
+                panic!("{list:?}");
+            };
+            assert_eq!((line.state, line.thread), (State::Unknown, None));
+        }
     }
 }

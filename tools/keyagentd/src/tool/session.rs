@@ -33,7 +33,8 @@ pub(super) fn keys() -> Vec<Found> {
     walk(
         Serial::SESSION_KEYRING,
         |keyring| {
-            let mut payload = keyctl::read(keyring).unwrap_or_default();
+            // It may be under construction.
+            let mut payload = keyctl::read_at_once(keyring).unwrap_or_default();
             let serials = serials(&payload);
             payload.zeroize();
             serials
