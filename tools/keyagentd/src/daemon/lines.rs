@@ -3,15 +3,21 @@
 //! Writes lines to a file that may be a pipe, a socket or a terminal, without waiting until somebody
 //! reads them. The file is shared with other processes, so it cannot be made one that never blocks.
 
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fs::{fstat, FileType};
 use rustix::io::{pwritev2, ReadWriteFlags};
 
+use crate::sys::interrupt::Interrupter;
+
 /// A pipe with room for anything has room for so much.
 const ATOM: usize = 4096;
+
+/// How long a terminal may take.
+const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// The file. What it has no room for is lost, and counted.
 #[derive(Debug)]
@@ -38,11 +44,17 @@ impl<F: AsFd> Lines<F> {
     fn put(&mut self, line: &[u8]) -> bool {
         let mut rest = line;
         while !rest.is_empty() {
-            match self.put_some(&rest[..rest.len().min(ATOM)]) {
-                Ok(count) if count > 0 => rest = &rest[count..],
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // No room, or nobody to read it.
-                _ => break,
+            let part = &rest[..rest.len().min(ATOM)];
+            match self.put_some(part) {
+                Ok(count) => {
+                    rest = &rest[count..];
+                    // That was all the room.
+                    if count < part.len() {
+                        break;
+                    }
+                }
+                // Nobody to read it.
+                Err(_) => break,
             }
         }
         self.cut |= !rest.is_empty() && rest.len() < line.len();
@@ -53,24 +65,29 @@ impl<F: AsFd> Lines<F> {
         let nowait = ReadWriteFlags::NOWAIT;
         match pwritev2(&self.file, &[IoSlice::new(text)], u64::MAX, nowait) {
             // A file that does not know how not to wait.
-            Err(rustix::io::Errno::OPNOTSUPP) if self.has_room() => {
-                Ok(rustix::io::write(&self.file, text)?)
-            }
+            Err(rustix::io::Errno::OPNOTSUPP) if self.has_room() => self.put_at_once(text),
             // A terminal says so, too. What does know has no room.
             Err(rustix::io::Errno::AGAIN) if !self.knows() && self.has_room() => {
-                Ok(rustix::io::write(&self.file, text)?)
+                self.put_at_once(text)
             }
             result => Ok(result?),
         }
     }
 
+    /// A terminal that has room for anything waits until it has room for all.
+    fn put_at_once(&self, text: &[u8]) -> io::Result<usize> {
+        let waits = self.kind() != Some(FileType::RegularFile);
+        let _interrupter = waits.then(|| Interrupter::new(AT_ONCE)).transpose()?;
+        Ok(rustix::io::write(&self.file, text)?)
+    }
+
     fn knows(&self) -> bool {
-        fstat(&self.file).is_ok_and(|it| {
-            matches!(
-                FileType::from_raw_mode(it.st_mode),
-                FileType::Fifo | FileType::Socket
-            )
-        })
+        matches!(self.kind(), Some(FileType::Fifo | FileType::Socket))
+    }
+
+    fn kind(&self) -> Option<FileType> {
+        let status = fstat(&self.file).ok()?;
+        Some(FileType::from_raw_mode(status.st_mode))
     }
 
     /// A pipe that was opened by its name, also by that in /proc, does not know how not to wait. It
@@ -109,9 +126,14 @@ impl<F: AsFd> Write for Lines<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::fs::File;
     use std::io::Read;
     use std::os::fd::AsRawFd;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use rustix::pty::{openpt, ptsname, unlockpt, OpenptFlags};
 
     use super::*;
 
@@ -168,6 +190,31 @@ mod tests {
         file.read_to_end(&mut text).unwrap();
         assert_eq!(text, [&line[..], b"second\n"].concat());
         assert_eq!(lines.lost, 0);
+    }
+
+    /// Nobody reads from the other side of it, and it is not the terminal of this process.
+    #[test]
+    fn a_full_terminal_loses_lines() {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let user = openpt(flags).unwrap();
+        unlockpt(&user).unwrap();
+        let name = ptsname(&user, Vec::new()).unwrap();
+        let terminal = File::options()
+            .write(true)
+            .custom_flags(libc::O_NOCTTY)
+            .open(OsStr::from_bytes(name.as_bytes()))
+            .unwrap();
+        let mut lines = Lines::new(terminal, "note: ");
+        lines.write_all(b"first\n").unwrap();
+        assert_eq!(lines.lost, 0);
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        for _ in 0..1000 {
+            lines.write_all(&line).unwrap();
+        }
+        assert!(lines.lost > 0);
+        let mut buffer = vec![0; 65536];
+        let count = File::from(user).read(&mut buffer).unwrap();
+        assert!(buffer[..count].starts_with(b"first\r\nxxx"));
     }
 
     #[test]
