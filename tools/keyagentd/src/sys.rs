@@ -9,5 +9,7 @@
 pub mod child;
 pub mod interrupt;
 pub mod keyctl;
+#[cfg(test)]
+pub(crate) mod seccomp;
 pub mod signal;
 pub mod spawn;

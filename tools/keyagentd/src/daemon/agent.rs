@@ -104,6 +104,9 @@ pub(super) fn register(
     name: &OsStr,
     share: Share,
 ) -> Result<Vec<AgentKey>, NotAnAgent> {
+    // Without it, no request could be answered, and each would look as if it were over.
+    keyctl::assume_authority(Serial::NONE)
+        .map_err(cannot("the authority for a request cannot be assumed"))?;
     keyctl::get_keyring_id(Serial::PROCESS_KEYRING, true)
         .map_err(cannot("the process keyring cannot be made"))?;
     let keyring =
@@ -145,5 +148,25 @@ pub(super) fn withdraw(keys: &[AgentKey]) {
         if let Err(error) = keyctl::revoke(key.serial) {
             log::warn!("key {}: cannot be revoked: {error}", key.serial);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::seccomp;
+
+    /// As in a container whose filter lets keys be made only.
+    #[test]
+    fn no_agent_without_authority() {
+        std::thread::spawn(|| {
+            seccomp::refuse_keyctl(libc::KEYCTL_ASSUME_AUTHORITY, libc::EPERM).unwrap();
+            let error = register(&["user".into()], 34, OsStr::new("@t"), Share::User).unwrap_err();
+            let text = error.to_string();
+            assert!(text.starts_with("the authority "), "{text}");
+            assert!(text.contains("system call filter"), "{text}");
+        })
+        .join()
+        .unwrap();
     }
 }

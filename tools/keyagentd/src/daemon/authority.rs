@@ -20,10 +20,17 @@ impl Authority {
     /// Assumes it.
     ///
     /// Fails for a signal that was forged, and for a request that is over: it was answered, or the
-    /// requester has gone, or the time.
+    /// requester has gone, or the time. Of any other failure nobody else would hear.
     pub(super) fn assume(key: Serial) -> io::Result<Self> {
-        let authkey = keyctl::assume_authority(key)?;
-        Ok(Self { key, authkey })
+        match keyctl::assume_authority(key) {
+            Ok(authkey) => Ok(Self { key, authkey }),
+            Err(error) => {
+                if !is_none(&error) {
+                    log::warn!("key {key}: the authority over it cannot be assumed: {error}");
+                }
+                Err(error)
+            }
+        }
     }
 
     /// What is asked for, but for the requester's keyrings.
@@ -91,6 +98,11 @@ impl Authority {
     }
 }
 
+/// Does the error say that there is no authority, or no longer?
+fn is_none(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOKEY | libc::EKEYREVOKED))
+}
+
 impl Drop for Authority {
     fn drop(&mut self) {
         keyctl::drop_authority();
@@ -104,5 +116,23 @@ impl Keys for RequesterKeys {
     fn read(&self, key_type: &OsStr, description: &OsStr) -> io::Result<Vec<u8>> {
         // It may be under construction, and wait for this very daemon.
         keyctl::read_at_once(keyctl::search(self.0, key_type, description)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_authority_is_no_failure() {
+        let error = Authority::assume(Serial(1)).unwrap_err();
+        assert!(is_none(&error), "{error}");
+        for (number, none) in [
+            (libc::EKEYREVOKED, true),
+            (libc::EPERM, false),
+            (libc::ENOMEM, false),
+        ] {
+            assert_eq!(is_none(&io::Error::from_raw_os_error(number)), none);
+        }
     }
 }
