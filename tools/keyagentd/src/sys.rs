@@ -9,6 +9,7 @@
 pub mod child;
 pub mod interrupt;
 pub mod keyctl;
+pub mod keyrings;
 #[cfg(test)]
 pub(crate) mod seccomp;
 pub mod signal;

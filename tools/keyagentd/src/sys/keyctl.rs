@@ -95,6 +95,12 @@ pub struct Description {
 }
 
 impl Description {
+    /// Is it this key? The descriptions of some types are compared otherwise in the kernel.
+    #[must_use]
+    pub fn is(&self, key_type: &OsStr, description: &OsStr) -> bool {
+        self.key_type == key_type && self.description == description
+    }
+
     /// Takes apart `TYPE;UID;GID;PERMISSIONS;DESCRIPTION`.
     fn parse(text: &[u8]) -> Option<Self> {
         let mut fields = text.splitn(5, |byte| *byte == b';');

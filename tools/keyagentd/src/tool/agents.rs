@@ -15,6 +15,7 @@ use super::output::printable;
 use super::proc_keys::{self, State};
 use super::session;
 use crate::sys::keyctl::{self, Description, Serial};
+use crate::sys::keyrings::Found;
 
 /// The type of agents' keys.
 pub(super) const KEY_TYPE: &str = "keyagent";
@@ -65,10 +66,10 @@ impl Agents {
             })
             .collect();
 
-        for key in session::keys() {
+        for Found { serial, key } in session::keys() {
             if key.key_type == KEY_TYPE {
-                let agent = agents.entry(key.serial.0).or_insert_with(|| Agent {
-                    serial: key.serial,
+                let agent = agents.entry(serial.0).or_insert_with(|| Agent {
+                    serial,
                     key_type: printable(&key.description),
                     uid: key.uid,
                     state: State::Unknown,

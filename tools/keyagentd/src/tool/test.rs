@@ -94,8 +94,8 @@ fn negative(key_type: &OsStr, description: &OsStr) -> Option<Serial> {
     };
     session::keys()
         .into_iter()
-        .filter(|key| key.key_type == key_type && key.description == description)
-        .map(|key| key.serial)
+        .filter(|found| found.key.is(key_type, description))
+        .map(|found| found.serial)
         .find(|serial| is_negative(*serial))
 }
 
