@@ -5,8 +5,11 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 
+use rustix::process::geteuid;
+
 use crate::cli::daemon::Share;
 use crate::sys::keyctl::{self, perm, Permissions, Serial};
+use crate::sys::keyrings::{self, Found};
 
 /// What a subscriber does with an agent's key or the keyring that it is in.
 const SUBSCRIBE: u32 = perm::VIEW | perm::READ | perm::SEARCH | perm::LINK;
@@ -69,19 +72,24 @@ fn keyring(name: &OsStr, share: Share) -> io::Result<Serial> {
         let known = "those of the caller are @t @p @s @u @us";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, known));
     }
-    let keyring = match keyctl::find_keyring(name) {
+    let keyring = match keyrings::in_user_keyring(name) {
+        Ok(Found { serial, key }) => {
+            // Its owner could put another agent into it. With CAP_SYS_ADMIN all that follows works
+            // with another user's, too.
+            if key.uid != geteuid().as_raw() {
+                return Err(io::Error::new(
+                    io::ErrorKind::PermissionDenied,
+                    format!("keyring {serial} in the user keyring is another user's: unlink it"),
+                ));
+            }
+            serial
+        }
         // That of one that cannot be used any more is displaced, too.
-        Err(error)
-            if matches!(
-                error.raw_os_error(),
-                Some(libc::ENOKEY | libc::EKEYREVOKED | libc::EKEYEXPIRED)
-            ) =>
-        {
+        Err(error) if error.raw_os_error() == Some(libc::ENOKEY) => {
             keyctl::add_key(OsStr::new("keyring"), name, b"", Serial::USER_KEYRING)?
         }
-        found => found?,
+        Err(error) => return Err(error),
     };
-    // It fails for one that is not this user's.
     keyctl::set_permissions(keyring, permissions(perm::ALL, share))?;
     Ok(keyring)
 }

@@ -426,15 +426,6 @@ pub fn keyring_by_name(name: &OsStr) -> Option<Serial> {
     })
 }
 
-/// The keyring of this name in the user's keyring.
-///
-/// # Errors
-///
-/// `ENOKEY` when there is none.
-pub fn find_keyring(name: &OsStr) -> io::Result<Serial> {
-    search(Serial::USER_KEYRING, OsStr::new("keyring"), name)
-}
-
 #[cfg(test)]
 #[path = "keyctl_tests.rs"]
 mod tests;

@@ -3,6 +3,7 @@
 //! What is in keyrings, as far as the caller may see it.
 
 use std::collections::{HashSet, VecDeque};
+use std::ffi::OsStr;
 use std::io;
 
 use zeroize::Zeroizing;
@@ -32,6 +33,20 @@ pub fn below(keyring: Serial) -> Vec<Found> {
         |keyring| contents(keyring).unwrap_or_default(),
         look,
     )
+}
+
+/// The keyring of this name that is linked in the user's keyring itself: below that are also keyrings
+/// into which others may link theirs.
+///
+/// # Errors
+///
+/// `ENOKEY` when there is none, or none that can be used any more.
+pub fn in_user_keyring(name: &OsStr) -> io::Result<Found> {
+    let linked = contents(Serial::USER_KEYRING)?;
+    let mut linked = linked.into_iter().filter_map(look);
+    linked
+        .find(|found| found.key.is(OsStr::new("keyring"), name))
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOKEY))
 }
 
 fn look(serial: Serial) -> Option<Found> {
@@ -152,6 +167,34 @@ mod tests {
             |serial| kind(serial).filter(|_| serial.0 != 100),
         );
         assert_eq!(keys.len(), 1);
+    }
+
+    /// The keyrings are in the user's keyring as long as the test runs.
+    #[test]
+    fn only_what_is_in_the_user_keyring_itself() {
+        let add = |name: &str, keyring| {
+            keyctl::add_key(OsStr::new("keyring"), OsStr::new(name), b"", keyring).unwrap()
+        };
+        let find = |name| in_user_keyring(OsStr::new(name)).map(|found| found.serial);
+        let user = Serial::USER_KEYRING;
+        keyctl::get_keyring_id(Serial::THREAD_KEYRING, true).unwrap();
+        keyctl::link(user, Serial::THREAD_KEYRING).unwrap();
+
+        let outer = add("keyagentd test: outer", user);
+        let inner = add("keyagentd test: inner", outer);
+        let found = (
+            find("keyagentd test: outer"),
+            find("keyagentd test: inner"),
+            keyctl::search(
+                user,
+                OsStr::new("keyring"),
+                OsStr::new("keyagentd test: inner"),
+            ),
+        );
+        keyctl::unlink(outer, user).unwrap();
+        assert_eq!(found.0.unwrap(), outer);
+        assert_eq!(found.1.unwrap_err().raw_os_error(), Some(libc::ENOKEY));
+        assert_eq!(found.2.unwrap(), inner);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::counters::Status;
 use super::failure::Failure;
 use super::output::printable;
 use crate::sys::keyctl::{self, Description, Serial};
+use crate::sys::keyrings;
 
 /// An agent, or a keyring.
 #[derive(Debug)]
@@ -43,7 +44,8 @@ pub(super) fn keyring(id: &OsStr) -> Result<Serial, Failure> {
     // What is in the user keyring may be linked by those who possess it, and a session need not
     // have it.
     keyctl::link(Serial::USER_KEYRING, Serial::THREAD_KEYRING)
-        .and_then(|()| keyctl::find_keyring(id))
+        .and_then(|()| keyrings::in_user_keyring(id))
+        .map(|found| found.serial)
         .map_err(|error| failed(&error))
 }
 
