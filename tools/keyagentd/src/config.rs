@@ -88,22 +88,21 @@ impl Config {
     /// When there is anything wrong in any of the files, with all that is. A caller that has a
     /// configuration already should keep it then.
     pub fn load(sources: &Sources) -> Result<Self, Refused> {
-        let mut reader = Reader::default();
+        Reader::default().load(sources)
+    }
 
-        for path in &sources.own {
-            reader.own(path, sources.own_required);
-        }
-        if let Some((directory, file)) = &sources.request_key {
-            match source::request_key_files(directory, &mut reader.config.oddities) {
-                Ok(files) => files
-                    .iter()
-                    .for_each(|file| reader.file(Dialect::RequestKey, file)),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => reader.refuse_file(directory, Problem::Unreadable(error)),
-            }
-            reader.file(Dialect::RequestKey, file);
-        }
-        reader.finish()
+    /// Reads it once more, without waiting for anybody.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::load`], and when one of the files is not regular: a pipe or the standard
+    /// input.
+    pub fn reload(sources: &Sources) -> Result<Self, Refused> {
+        let reader = Reader {
+            again: true,
+            ..Reader::default()
+        };
+        reader.load(sources)
     }
 
     /// Takes a configuration from memory. Its file is called `<memory>`.
@@ -146,11 +145,30 @@ impl Config {
 /// A configuration in the making.
 #[derive(Default)]
 struct Reader {
+    /// Not for the first time.
+    again: bool,
     config: Config,
     problems: Vec<Found<Problem>>,
 }
 
 impl Reader {
+    fn load(mut self, sources: &Sources) -> Result<Config, Refused> {
+        for path in &sources.own {
+            self.own(path, sources.own_required);
+        }
+        if let Some((directory, file)) = &sources.request_key {
+            match source::request_key_files(directory, &mut self.config.oddities) {
+                Ok(files) => files
+                    .iter()
+                    .for_each(|file| self.file(Dialect::RequestKey, file, true)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => self.refuse_file(directory, Problem::Unreadable(error)),
+            }
+            self.file(Dialect::RequestKey, file, true);
+        }
+        self.finish()
+    }
+
     fn refuse(&mut self, file: &Arc<Path>, place: Option<Place>, what: Problem) {
         self.problems.push(Found {
             file: Arc::clone(file),
@@ -170,7 +188,11 @@ impl Reader {
                 Ok(entries) => entries.into_iter().for_each(|entry| self.own_entry(entry)),
                 Err(error) => self.refuse_file(path, Problem::Unreadable(error)),
             },
-            Ok(Some(_)) => self.file(Dialect::Own, path),
+            Ok(Some(_)) => {
+                // What was read from standard input is not to be replaced by nothing.
+                let null = !required || path == Path::new("/dev/null");
+                self.file(Dialect::Own, path, null);
+            }
             Ok(None) if required => self.refuse_file(path, Problem::NotThere),
             Ok(None) => {}
             Err(error) => self.refuse_file(path, Problem::Unreadable(error)),
@@ -179,7 +201,7 @@ impl Reader {
 
     fn own_entry(&mut self, path: PathBuf) {
         match source::kind(&path) {
-            Ok(Some(kind)) if kind.is_file() => self.file(Dialect::Own, &path),
+            Ok(Some(kind)) if kind.is_file() => self.file(Dialect::Own, &path, true),
             Ok(Some(_)) => self.config.oddities.push(source::not_regular(path)),
             // Removed since its name was read.
             Ok(None) => {}
@@ -187,9 +209,14 @@ impl Reader {
         }
     }
 
-    /// Reads a file, if it is there.
-    fn file(&mut self, dialect: Dialect, path: &Path) {
-        match fs::read(path) {
+    /// Reads a file, if it is there. With `null` it may be the null device also the next time.
+    fn file(&mut self, dialect: Dialect, path: &Path, null: bool) {
+        let text = if self.again {
+            source::read_again(path, null)
+        } else {
+            fs::read(path)
+        };
+        match text {
             Ok(text) => self.text(dialect, &Arc::from(path), &text),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => self.refuse_file(path, Problem::Unreadable(error)),

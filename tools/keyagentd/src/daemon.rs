@@ -212,7 +212,7 @@ impl Daemon {
         if let Ok(now) = sd_notify::NotifyState::monotonic_usec_now() {
             process::notify(&[sd_notify::NotifyState::Reloading, now]);
         }
-        match Config::load(&self.sources) {
+        match Config::reload(&self.sources) {
             Ok(config) => {
                 process::log_rules(&config);
                 self.config = config;

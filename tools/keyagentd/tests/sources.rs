@@ -211,3 +211,27 @@ fn dialects() {
     assert_eq!(lines.count(), 2);
     fs::remove_dir_all(&directory).unwrap();
 }
+
+/// Without waiting, and without taking what is left for what was there.
+#[test]
+fn again() {
+    let directory = directory("again");
+    fs::write(directory.join("own"), OWN).unwrap();
+    symlink("/dev/null", directory.join("null")).unwrap();
+    let fifo = std::process::Command::new("mkfifo")
+        .arg(directory.join("fifo"))
+        .status();
+    assert!(fifo.unwrap().success());
+
+    let reload = |own: &str| Config::reload(&sources(&directory, &[own]));
+    assert_eq!(names(&reload("own").unwrap()), ["own"]);
+    for name in ["null", "fifo", "/dev/zero"] {
+        let refused = reload(name).unwrap_err().to_string();
+        assert!(refused.contains("no regular file"), "{refused}");
+    }
+    // Those mean it.
+    assert_eq!(names(&reload("/dev/null").unwrap()), [""; 0]);
+    symlink("/dev/null", directory.join("rk.conf")).unwrap();
+    assert_eq!(names(&reload("own").unwrap()), ["own"]);
+    fs::remove_dir_all(&directory).unwrap();
+}

@@ -3,9 +3,10 @@
 //! Which files a configuration is read from.
 
 use std::ffi::OsStr;
-use std::fs::{self, FileType};
-use std::io::{ErrorKind, Result as IoResult};
+use std::fs::{self, FileType, OpenOptions};
+use std::io::{self, ErrorKind, Read, Result as IoResult};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::problem::{Found, Oddity};
@@ -44,6 +45,25 @@ pub(super) fn kind(path: &Path) -> IoResult<Option<FileType>> {
         },
         Err(error) => Err(error),
     }
+}
+
+/// Reads a file that was read before, without waiting. A pipe has nothing more to say, and standard
+/// input is not what it was: only a regular file can be read again, or the null device where `null`
+/// says that it is meant.
+pub(super) fn read_again(path: &Path, null: bool) -> IoResult<Vec<u8>> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    let about = file.metadata()?;
+    let is_null = about.file_type().is_char_device() && about.rdev() == libc::makedev(1, 3);
+    if !about.is_file() && !(is_null && null) {
+        let why = "it is no regular file, and cannot be read again";
+        return Err(io::Error::other(why));
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// The files of a directory of request-key.conf(5) that are to be read, in the order in which the
