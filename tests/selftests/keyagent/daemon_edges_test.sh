@@ -58,4 +58,62 @@ test_keyring_of_another() {
 		fail "$(cat "$work/out")"
 }
 
-run_tests keyring_below keyring_of_another
+# --- The end -------------------------------------------------------------------
+
+# ask DESCRIPTION: the key, or the error.
+ask() {
+	keyctl request2 user "$1" callout @s 2>&1
+}
+
+subscribe() {
+	keyctl link "$(ring "$1")" @s || fail "cannot subscribe"
+}
+
+# A handler that notes that it was started, and goes on until it is killed.
+make_hanging() {
+	printf '#!/bin/sh\necho started >>%s\nexec sleep 3600\n' "$work/started" >"$work/hangs"
+	chmod +x "$work/hangs"
+	: >"$work/started"
+}
+
+stopped() {
+	grep -q '^State:.T' "/proc/$1/status"
+}
+
+# No process, or one that nobody has waited for yet.
+gone() {
+	[ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"
+}
+
+# A request that comes together with the second signal.
+test_second_signal_starts_nothing() {
+	make_hanging
+	daemon it user "create user * * timeout=600 $work/hangs"
+	subscribe it
+	kill -STOP "$daemon"
+	wait_for 5 stopped "$daemon" || fail "the daemon is not stopped"
+	ask a >"$work/out" &
+	wait_for 5 eval '[ "$(counter it user in_flight)" = 1 ]' || fail "there is no request"
+	kill -TERM "$daemon"
+	kill -INT "$daemon"
+	kill -CONT "$daemon"
+	wait_for 20 gone "$daemon" || fail "the daemon goes on"
+	expect "handlers" 0 "$(wc -l <"$work/started")"
+}
+
+# Of what a handler does after the time of its request nothing counts.
+test_end_is_bounded() {
+	make_hanging
+	load_module timeout_ms=1000 || fail "the module cannot be loaded again"
+	undo+=("load_module timeout_ms=60000")
+	daemon it user "create user * * timeout=3600 $work/hangs" --max-handlers 1
+	subscribe it
+	ask a >"$work/out" &
+	wait_for 10 test -s "$work/started" || fail "the handler does not run"
+	ask b >"$work/out.waiting"
+	wait "$!"
+	kill -TERM "$daemon"
+	wait_for 90 gone "$daemon" || fail "the daemon waits for its handler"
+}
+
+run_tests keyring_below keyring_of_another second_signal_starts_nothing end_is_bounded

@@ -40,6 +40,9 @@ pub use process::main;
 /// How many requests may wait for a handler to end. Each is a process that waits.
 const MOST_WAITING: usize = 4096;
 
+/// No request lasts longer: the module's timeout_ms is at most 60 s.
+const LONGEST_REQUEST: Duration = Duration::from_secs(61);
+
 /// How often to say that signals were ignored.
 const IGNORED_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -60,7 +63,8 @@ struct Daemon {
     /// By the handler's process.
     jobs: HashMap<i32, Job>,
     ignored: Ignored,
-    ending: bool,
+    /// By when to end, after having been told to.
+    ending: Option<Instant>,
 }
 
 /// Signals that were no requests.
@@ -96,26 +100,34 @@ impl Daemon {
                 count: 0,
                 said: Instant::now(),
             },
-            ending: false,
+            ending: None,
         })
     }
 
     /// Answers requests until told to end.
     fn run(&mut self) -> io::Result<()> {
         loop {
-            let idle = self.accepted.is_empty() && self.jobs.is_empty();
+            let done = self.ending.is_some() && self.is_idle();
             let timeout = match self.next_deadline() {
-                _ if self.ending && idle => Some(Duration::ZERO),
+                _ if done => Some(Duration::ZERO),
                 deadline => deadline.map(|it| it.saturating_duration_since(Instant::now())),
             };
             let (signals, pipes) = self.wait(timeout)?;
-            if self.ending && idle && !signals {
+            if done && !signals {
                 return Ok(());
             }
             if signals {
                 for info in self.signals.take()? {
                     self.signal(info);
+                    // Those after it are of no interest any more: they may be requests.
+                    if self.has_to_end() {
+                        break;
+                    }
                 }
+            }
+            if self.has_to_end() {
+                self.abandon();
+                return Ok(());
             }
             for pid in pipes {
                 if let Some(job) = self.jobs.get_mut(&pid) {
@@ -157,7 +169,18 @@ impl Daemon {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.jobs.values().filter_map(Job::deadline).min()
+        let deadlines = self.jobs.values().filter_map(Job::deadline);
+        deadlines.chain(self.ending).min()
+    }
+
+    fn has_to_end(&self) -> bool {
+        self.ending.is_some_and(|end| end <= Instant::now())
+    }
+
+    /// Is every request settled? A handler that was killed may take long to end, on a file system
+    /// that hangs.
+    fn is_idle(&self) -> bool {
+        self.accepted.len() == self.jobs.len() && self.jobs.values().all(|job| job.late)
     }
 
     fn signal(&mut self, info: Info) {
@@ -187,24 +210,29 @@ impl Daemon {
         }
     }
 
-    /// Ends when all that was accepted is done; told so again, at once.
+    /// Ends when all that was accepted is done, or as late as nothing of it can be; told so again,
+    /// at once.
     fn end(&mut self) {
-        if self.ending {
-            log::warn!(
-                "ending at once: {} requests are not answered",
-                self.accepted.len()
-            );
-            self.slots = Slots::new(1, 0);
-            self.accepted.clear();
-            for (_, mut job) in self.jobs.drain() {
-                job.handler.kill();
-            }
+        let now = Instant::now();
+        if self.ending.is_some() {
+            self.ending = Some(now);
             return;
         }
-        self.ending = true;
+        self.ending = Some(now + LONGEST_REQUEST);
         agent::withdraw(&self.keys);
         log::info!("ending, when {} requests are answered", self.accepted.len());
         process::notify(&[sd_notify::NotifyState::Stopping]);
+    }
+
+    /// Leaves what is not done.
+    fn abandon(&mut self) {
+        log::warn!(
+            "ending at once: {} requests are not answered",
+            self.accepted.len()
+        );
+        for job in self.jobs.values_mut() {
+            job.handler.kill();
+        }
     }
 
     /// Reads the rules again. If there is anything wrong with them the old ones stay.
