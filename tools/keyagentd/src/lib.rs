@@ -56,7 +56,7 @@ pub mod tool;
 pub use config::answer::{Answer, LONGEST_PAYLOAD};
 pub use config::command::{Argument, Command, ExpandError, Invocation, Keys, Macro};
 pub use config::line::Dialect;
-pub use config::option::Options;
+pub use config::option::{Options, LONGEST_TIMEOUT};
 pub use config::pattern::Pattern;
 pub use config::problem::{Found, Oddity, Place, Problem, Refused, LONGEST_LINE, MOST_ARGUMENTS};
 pub use config::source::Sources;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, ValueEnum};
 
+use crate::config::option::LONGEST_TIMEOUT;
+
 /// Answers the kernel's requests for keys, by the rules of request-key.conf(5) and
 /// keyagentd.conf(5), for whoever links its keys into a session keyring.
 #[derive(Clone, Debug, Parser)]
@@ -47,7 +49,7 @@ pub struct Options {
 
     /// How long a program may take whose rule does not say
     #[arg(long, value_name = "SECONDS", default_value_t = 8,
-          value_parser = clap::value_parser!(u32).range(1..=3600))]
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(LONGEST_TIMEOUT)))]
     pub timeout: u32,
 
     /// For how long a request stays failed when its program has failed

@@ -131,7 +131,8 @@ pub(super) fn parse<'a>(
 }
 
 fn seconds((column, word): At<&[u8]>) -> Result<u32, At<Problem>> {
-    option::number(word).ok_or((column, Problem::BadSeconds { least: 0 }))
+    let most = u32::MAX;
+    option::number(word).ok_or((column, Problem::BadSeconds { least: 0, most }))
 }
 
 /// Where a macro stands that would be one in an argument. It is none here.

@@ -14,7 +14,8 @@ use super::Action;
 /// What a rule adds to what it does. A rule of request-key.conf(5) has none of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// `timeout=SECONDS`: for how long the program may run, at least 1 s. Only with a program.
+    /// `timeout=SECONDS`: for how long the program may run, from 1 s to [`LONGEST_TIMEOUT`]. Only
+    /// with a program.
     pub timeout: Option<Duration>,
     /// `expires=SECONDS`: after how many seconds, at least 1, the key expires. Only with what gives
     /// a payload: the program behind a bar, `@constant`, `@file` and `@key`.
@@ -27,6 +28,9 @@ pub(super) struct Written {
     timeout: Option<At<u32>>,
     expires: Option<At<u32>>,
 }
+
+/// The most seconds that a program may be given, as by `--timeout`. No request lasts so long.
+pub const LONGEST_TIMEOUT: u32 = 3600;
 
 const TIMEOUT: &str = "timeout=";
 const EXPIRES: &str = "expires=";
@@ -53,10 +57,10 @@ pub(super) fn number(word: &[u8]) -> Option<u32> {
 impl Written {
     /// Takes one more.
     pub(super) fn take(&mut self, column: usize, word: &[u8]) -> Result<(), At<Problem>> {
-        let (slot, name) = if word.starts_with(TIMEOUT.as_bytes()) {
-            (&mut self.timeout, TIMEOUT)
+        let (slot, name, most) = if word.starts_with(TIMEOUT.as_bytes()) {
+            (&mut self.timeout, TIMEOUT, LONGEST_TIMEOUT)
         } else if word.starts_with(EXPIRES.as_bytes()) {
-            (&mut self.expires, EXPIRES)
+            (&mut self.expires, EXPIRES, u32::MAX)
         } else {
             let name = word.split_inclusive(|byte| *byte == b'=').next();
             let name = OsStr::from_bytes(name.unwrap_or(word)).into();
@@ -65,8 +69,8 @@ impl Written {
         if slot.is_some() {
             return Err((column, Problem::OptionTwice(name)));
         }
-        let value = number(&word[name.len()..]).filter(|number| *number > 0);
-        let value = value.ok_or((column + name.len(), Problem::BadSeconds { least: 1 }))?;
+        let value = number(&word[name.len()..]).filter(|number| (1..=most).contains(number));
+        let value = value.ok_or((column + name.len(), Problem::BadSeconds { least: 1, most }))?;
         *slot = Some((column, value));
         Ok(())
     }

@@ -149,12 +149,22 @@ fn bad_options() {
         );
         assert_eq!(column, 1);
     }
+    // What keyagentd --timeout takes.
+    for value in ["3601", "4294967295"] {
+        let (column, problem) = refused_rest(&format!("timeout={value} /x"));
+        assert!(problem.to_string().ends_with("from 1 to 3600"), "{problem}");
+        assert_eq!(column, 9);
+    }
+    assert_eq!(
+        options("timeout=3600 /x").timeout,
+        Some(Duration::from_secs(3600))
+    );
     for value in ["", "0", "-1", "1s", "1.5", "4294967296"] {
         let (column, problem) = refused_rest(&format!("expires=1 timeout={value} |/x"));
-        assert!(matches!(problem, Problem::BadSeconds { least: 1 }));
+        assert!(matches!(problem, Problem::BadSeconds { least: 1, .. }));
         assert_eq!(column, 19);
         let (column, problem) = refused_rest(&format!("expires={value} |/x"));
-        assert!(matches!(problem, Problem::BadSeconds { least: 1 }));
+        assert!(matches!(problem, Problem::BadSeconds { least: 1, .. }));
         assert_eq!(column, 9);
     }
     for name in ["timeout=", "expires="] {

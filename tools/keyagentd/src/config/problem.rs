@@ -85,6 +85,8 @@ pub enum Problem {
     BadSeconds {
         /// The smallest one.
         least: u32,
+        /// The largest one.
+        most: u32,
     },
     /// There is no built-in of this name.
     UnknownBuiltIn(OsString),
@@ -169,10 +171,9 @@ impl fmt::Display for Problem {
                  payload; leave it out: a program that instantiates the key itself sets its \
                  time-out itself, and @negate and @reject have their own SECONDS"
             ),
-            Self::BadSeconds { least } => write!(
+            Self::BadSeconds { least, most } => write!(
                 f,
-                "not a number of seconds; write a whole one from {least} to {}",
-                u32::MAX
+                "not a number of seconds; write a whole one from {least} to {most}"
             ),
             Self::UnknownBuiltIn(name) => write!(
                 f,
@@ -354,7 +355,7 @@ mod tests {
             Problem::OptionTwice("timeout="),
             Problem::TimeoutWithoutProgram,
             Problem::ExpiresWithoutPayload,
-            Problem::BadSeconds { least: 1 },
+            Problem::BadSeconds { least: 1, most: 9 },
             Problem::UnknownBuiltIn("@x\n".into()),
             Problem::BuiltInLacks("@file PATH"),
             Problem::BuiltInHasMore("@decline"),
