@@ -178,6 +178,27 @@ check_run_stopped() {
 	printed "ended 143"
 }
 
+# Without job control, as under cron or as the first process of a container.
+check_run_stopped_alone() {
+	local program
+
+	write_rules '# none'
+	rm -f "$dir/program"
+	# shellcheck disable=SC2016 # that shell's
+	setsid "$keyagent" run --type user --no-request-key-conf --config "$rules" -- \
+		sh -c 'echo $$ >"$0"; kill -STOP $$; exit 9' "$dir/program" >"$out" 2>"$err" &
+	started+=("$!")
+	until_true test -s "$dir/program"
+	program=$(<"$dir/program")
+	until_true grep -q '^State:.T' "/proc/$program/status"
+	# As long as keyagent would need to continue it.
+	sleep "$slow"
+	grep -q '^State:.T' "/proc/$program/status" || wrong "the program goes on"
+	# What continues keyagent continues the program.
+	kill -CONT "$!"
+	want 9 wait "$!"
+}
+
 check_run_terminal() {
 	local parent
 

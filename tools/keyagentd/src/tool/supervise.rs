@@ -110,7 +110,10 @@ impl Supervisor {
             let pid = Some(pid);
             if status.stopped_signal().is_some() {
                 if pid == self.program {
-                    self.stop_too();
+                    // A shell sees a job that is stopped. The signal that continues this is
+                    // forwarded, and where nothing was stopped there is none: whoever has stopped
+                    // the program continues it.
+                    let _ = child::stop();
                 }
             } else if pid == self.program {
                 self.program = None;
@@ -125,16 +128,6 @@ impl Supervisor {
                     );
                 }
             }
-        }
-    }
-
-    /// Stops when the program has, so that a shell sees a job that is stopped. What continues this
-    /// continues the program.
-    fn stop_too(&self) {
-        // Then it goes on.
-        let _ = child::stop();
-        if let Some(program) = self.program {
-            let _ = kill_process(program, Signal::CONT);
         }
     }
 
