@@ -341,6 +341,19 @@ check_test_slow() {
 	said "timeout_ms"
 }
 
+check_test_under_construction() {
+	start_agent user
+	keyctl new_session >/dev/null
+	keyctl link "$serial" @s
+	kill -STOP "$agent"
+	keyctl request2 user there x @s >/dev/null 2>&1 &
+	started+=("$!")
+	until_true grep -q ' user  *there$' /proc/keys
+	want 1 "$keyagent" test user there --timeout 0.5
+	printed "error: EINTR"
+	printed "answered by: nobody: the wait for an earlier request was interrupted"
+}
+
 set_maxkeys() {
 	echo "$1" >/proc/sys/kernel/keys/maxkeys
 }

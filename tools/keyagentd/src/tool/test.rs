@@ -39,7 +39,11 @@ pub(super) fn test(options: &Test) -> Result<u8, Failure> {
             "is the module loaded that brings it? See the types in /proc/keys",
         ));
     }
-    let outcome = match find(key_type, description) {
+    // The key may be under construction, for somebody else who has asked for it.
+    let interrupter = interrupter(options)?;
+    let found = find(key_type, description);
+    drop(interrupter);
+    let outcome = match found {
         Some(outcome) => outcome,
         None => request(options)?,
     };
@@ -73,6 +77,9 @@ fn find(key_type: &OsStr, description: &OsStr) -> Option<Outcome> {
             // This is also the error for no key at all.
             let negative = negative(key_type, description)?;
             format!("negative key {negative} was there already, from an earlier request")
+        }
+        Err(error) if error.raw_os_error() == Some(libc::EINTR) => {
+            "the wait for an earlier request was interrupted".into()
         }
         Err(_) => "it failed before anybody was asked, as with a negative or revoked key".into(),
     };
@@ -110,9 +117,7 @@ fn request(options: &Test) -> Result<Outcome, Failure> {
     .map_err(|error| Failure::of("keyring for the answer", &error, errors::advice(&error)))?;
 
     let before = (Agents::look(), outcomes());
-    let interrupter = options.timeout.map(Interrupter::new).transpose();
-    let interrupter = interrupter
-        .map_err(|error| Failure::of("time-out", &error, "try a shorter one, or none"))?;
+    let interrupter = interrupter(options)?;
     let start = Instant::now();
     let result = keyctl::request_key(
         &options.key_type,
@@ -141,6 +146,12 @@ fn request(options: &Test) -> Result<Outcome, Failure> {
         result,
         time,
     })
+}
+
+/// What ends a wait.
+fn interrupter(options: &Test) -> Result<Option<Interrupter>, Failure> {
+    let interrupter = options.timeout.map(Interrupter::new).transpose();
+    interrupter.map_err(|error| Failure::of("time-out", &error, "try a shorter one, or none"))
 }
 
 fn outcomes() -> Option<Counters> {
