@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use rustix::process::{
     kill_process, kill_process_group, waitid, waitpid, Signal, WaitId, WaitIdOptions, WaitOptions,
-    WaitStatus,
 };
 use zeroize::Zeroizing;
 
@@ -27,8 +26,6 @@ pub(super) struct Handler {
     pub(super) deadline: Instant,
     pipes: Option<Pipes>,
     ended: Option<End>,
-    /// Was its process waited for? Its number may be another one's then.
-    reaped: bool,
 }
 
 /// How its process has ended.
@@ -98,7 +95,6 @@ impl Handler {
             deadline,
             pipes,
             ended: None,
-            reaped: false,
         })
     }
 
@@ -109,12 +105,10 @@ impl Handler {
 
     /// Kills it, with all that it has started and that did not get away.
     pub(super) fn kill(&mut self) {
-        if !self.reaped {
-            // They fail if it has gone, and the first if it has not come far. If it has ended, and
-            // left others behind that it has started, its group is still there.
-            let _ = kill_process_group(self.child.pid, Signal::KILL);
-            let _ = kill_process(self.child.pid, Signal::KILL);
-        }
+        // The first fails if it has not come far. If it has ended, and left others behind that it
+        // has started, its group is still there.
+        let _ = kill_process_group(self.child.pid, Signal::KILL);
+        let _ = kill_process(self.child.pid, Signal::KILL);
         // Who did get away may keep the other ends.
         self.pipes = None;
     }
@@ -131,29 +125,16 @@ impl Handler {
         self.ended.is_some()
     }
 
-    /// Notes that its process has ended, and was waited for.
-    pub(super) fn was_reaped(&mut self, status: WaitStatus) {
-        self.reaped = true;
-        self.end(status.exit_status(), status.terminating_signal());
-    }
-
     fn end(&mut self, status: Option<i32>, signal: Option<i32>) {
         let status = End::Status(status.unwrap_or(0));
         self.ended = Some(signal.map_or(status, End::Signal));
         self.transfer();
     }
 
-    /// Lets go of its process, which has ended.
-    pub(super) fn reap(&mut self) {
-        if !self.reaped {
-            let _ = waitpid(Some(self.child.pid), WaitOptions::NOHANG);
-            self.reaped = true;
-        }
-    }
-
-    /// Is its process one that has ended and was not waited for?
-    pub(super) fn is_zombie(&self) -> bool {
-        self.ended.is_some() && !self.reaped
+    /// Lets go of its process, which has ended: its number may be another one's from now on, and it
+    /// is not to be killed.
+    pub(super) fn reap(&self) {
+        let _ = waitpid(Some(self.child.pid), WaitOptions::NOHANG);
     }
 
     /// Can something be transferred through this? For poll(2).

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use rustix::process::{wait, WaitOptions};
+use rustix::process::{waitpid, WaitOptions};
 
 use super::authority::{Authority, RequesterKeys};
 use super::handler::{Failure, Handler};
@@ -13,6 +13,7 @@ use super::job::{self, Job, RuleId, Task};
 use super::slots::Admission;
 use super::Daemon;
 use crate::config::Action;
+use crate::sys::child;
 use crate::sys::keyctl::Serial;
 
 impl Daemon {
@@ -105,16 +106,18 @@ impl Daemon {
     /// Lets go of processes that are no handlers: those of whoever became this program, and orphans
     /// if this is the first process of a container.
     fn reap_others(&mut self) {
-        // It cannot be told which processes to wait for.
-        if self.jobs.values().any(|job| job.handler.is_zombie()) {
-            return;
-        }
-        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            let pid = pid.as_raw_nonzero().get();
-            // A handler that has ended just now.
-            if let Some(job) = self.jobs.get_mut(&pid) {
-                job.handler.was_reaped(status);
-                self.finish_if_over(pid);
+        while let Some(pid) = child::ended() {
+            let number = pid.as_raw_nonzero().get();
+            if let Some(job) = self.jobs.get_mut(&number) {
+                // A handler that has ended just now. While others whom it has started have its
+                // pipe, nobody else is to get its number, and what is behind it is not seen.
+                job.handler.has_ended();
+                self.finish_if_over(number);
+                if self.jobs.contains_key(&number) {
+                    return;
+                }
+            } else if waitpid(Some(pid), WaitOptions::NOHANG).is_err() {
+                return;
             }
         }
     }
@@ -158,7 +161,7 @@ impl Daemon {
         }
         let Some(Job {
             task,
-            mut handler,
+            handler,
             late,
         }) = self.jobs.remove(&pid)
         else {

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::{io, ptr};
 
 use rustix::process::{
-    getpid, getppid, kill_process, set_parent_process_death_signal, setsid, Signal,
+    getpid, getppid, kill_process, set_parent_process_death_signal, setsid, Pid, Signal,
 };
 
 /// The signals that a thread has blocked.
@@ -78,6 +78,21 @@ pub fn wait_for_children() {
     // SAFETY: This is no handler, and the signal is one that exists.
     unsafe {
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+    }
+}
+
+/// A child that has ended and was not waited for, which it still can be.
+#[must_use]
+pub fn ended() -> Option<Pid> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: The kernel writes to this structure only. All bytes zero is a valid one, with 0 for the
+    // process, as it stays when there is none.
+    unsafe {
+        if libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) == -1 {
+            return None;
+        }
+        Pid::from_raw(info.assume_init().si_pid())
     }
 }
 
