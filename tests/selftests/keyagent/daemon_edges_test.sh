@@ -116,4 +116,21 @@ test_end_is_bounded() {
 	wait_for 90 gone "$daemon" || fail "the daemon waits for its handler"
 }
 
-run_tests keyring_below keyring_of_another second_signal_starts_nothing end_is_bounded
+# --- Answers -------------------------------------------------------------------
+
+# A key has all the seconds of its rule: at first /proc/keys has a minute and not 59 seconds.
+test_expires_not_before() {
+	local i
+
+	daemon it user 'create user * * expires=59 @constant x'
+	subscribe it
+	# A second may end between the two.
+	for ((i = 0; i < 60; i++)); do
+		ask "$i" >/dev/null
+		! grep -Eq " 1m .* user +$i: 1$" /proc/keys || return 0
+	done
+	fail "the last: $(grep -E " user +59: 1$" /proc/keys)"
+}
+
+run_tests keyring_below keyring_of_another second_signal_starts_nothing end_is_bounded \
+	expires_not_before

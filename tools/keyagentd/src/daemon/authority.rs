@@ -65,15 +65,19 @@ impl Authority {
         }
     }
 
-    /// Gives the key its payload; it expires after so many seconds, if any. The key's type may
+    /// Gives the key its payload; it expires after so many seconds, if any, and less than one more. The key's type may
     /// refuse the payload: then the request has yet to be settled.
     pub(super) fn instantiate(
         self,
         payload: &[u8],
         expires: Option<u32>,
     ) -> Result<(), (io::Error, Self)> {
+        // The kernel counts whole seconds, and the first one has begun: with 1, it could be over
+        // before the requester has the key.
         expires
-            .map_or(Ok(()), |seconds| keyctl::set_timeout(self.key, seconds))
+            .map_or(Ok(()), |seconds| {
+                keyctl::set_timeout(self.key, seconds.saturating_add(1))
+            })
             .and_then(|()| keyctl::instantiate(self.key, payload, Serial::NONE))
             .map_err(|error| (error, self))
     }
