@@ -87,8 +87,9 @@ impl Authority {
         keyctl::reject(self.key, seconds, error, Serial::NONE)
     }
 
-    /// Gives the request back: `/sbin/request-key` gets it. Nobody else may have the authority:
-    /// no handler was started with it. If it fails, the request has yet to be settled.
+    /// Gives the request back: `/sbin/request-key` gets it, as soon as nobody else has the authority.
+    /// What a handler has left running has it, which only a rule for `negate` can come after. If it
+    /// fails, the request has yet to be settled.
     pub(super) fn decline(self) -> Result<(), (io::Error, Self)> {
         keyctl::unlink(self.authkey, Serial::PROCESS_KEYRING).map_err(|error| (error, self))
     }
