@@ -166,8 +166,9 @@ check_run_stopped() {
 		echo stopped \$?
 		jobs
 		kill -TERM %1
-		wait %1
-		echo ended \$?
+		# Until it goes on, it is still the stopped one that is waited for.
+		until wait %1; status=\$?; [ \$status != 148 ]; do sleep 0.1; done
+		echo ended \$status
 	END
 	terminal "bash '$dir/session'"
 	until_true pgrep -fx 'sleep 1000'
