@@ -57,7 +57,8 @@ pub(super) fn read_again(path: &Path, null: bool) -> IoResult<Vec<u8>> {
         .open(path)?;
     let about = file.metadata()?;
     let is_null = about.file_type().is_char_device() && about.rdev() == libc::makedev(1, 3);
-    if !about.is_file() && !(is_null && null) {
+    let readable = about.is_file() || (is_null && null);
+    if !readable {
         let why = "it is no regular file, and cannot be read again";
         return Err(io::Error::other(why));
     }
