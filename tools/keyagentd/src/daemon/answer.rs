@@ -13,7 +13,6 @@ use zeroize::Zeroizing;
 use super::authority::Authority;
 use crate::config::answer::{Answer, LONGEST_PAYLOAD};
 use crate::sys::keyctl::{self, Serial};
-use crate::sys::keyrings;
 
 /// Has the calling thread possess the keys of its user, whatever its session keyring is.
 pub(super) fn possess_user_keys() -> io::Result<()> {
@@ -112,27 +111,7 @@ fn file(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 /// A key that is under construction may be the very one that is asked for, or wait for an answer of
 /// this daemon.
 fn key(key_type: &OsStr, description: &OsStr) -> io::Result<Zeroizing<Vec<u8>>> {
-    keyrings::find(Serial::THREAD_KEYRING, key_type, description)
+    keyctl::search(Serial::THREAD_KEYRING, key_type, description)
         .and_then(keyctl::read_at_once)
         .map(Zeroizing::new)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::seccomp;
-
-    /// It would wait for whoever adds a key type, who waits for requests to be answered.
-    #[test]
-    fn a_key_is_found_without_a_search() {
-        std::thread::spawn(|| {
-            let (key_type, description) = (OsStr::new("user"), OsStr::new("keyagentd test: key"));
-            let ring = Serial::THREAD_KEYRING;
-            keyctl::add_key(key_type, description, b"secret", ring).unwrap();
-            seccomp::refuse_keyctl(libc::KEYCTL_SEARCH, libc::EDEADLK).unwrap();
-            assert_eq!(*key(key_type, description).unwrap(), b"secret");
-        })
-        .join()
-        .unwrap();
-    }
 }

@@ -8,7 +8,6 @@ use std::io;
 use crate::config::command::Keys;
 use crate::request::Request;
 use crate::sys::keyctl::{self, Serial};
-use crate::sys::keyrings;
 
 /// The calling thread has assumed the authority over a key. It is dropped with this.
 #[derive(Debug)]
@@ -121,7 +120,7 @@ pub(super) struct RequesterKeys(pub(super) Serial);
 impl Keys for RequesterKeys {
     fn read(&self, key_type: &OsStr, description: &OsStr) -> io::Result<Vec<u8>> {
         // It may be under construction, and wait for this very daemon.
-        keyctl::read_at_once(keyrings::find(self.0, key_type, description)?)
+        keyctl::read_at_once(keyctl::search(self.0, key_type, description)?)
     }
 }
 

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 //! What is in keyrings, as far as the caller may see it.
-//!
-//! When the kernel searches them it looks up the key type first, which waits for a module that is
-//! about to bring another type, and that waits until no request_key(2) is in the kernel: nobody who
-//! has to answer one may search like this. To read keyrings, and have keys described, takes no key
-//! type.
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsStr;
@@ -33,27 +28,11 @@ pub struct Found {
 /// Of a keyring that may not be read none.
 #[must_use]
 pub fn below(keyring: Serial) -> Vec<Found> {
-    let mut keys = Vec::new();
-    walk(contents_if_any(keyring), contents_if_any, look, |found| {
-        keys.push(found);
-        false
-    });
-    keys
-}
-
-/// The nearest key of this type and description that a keyring leads to.
-///
-/// # Errors
-///
-/// `ENOKEY` when there is none, or that of a keyring that may not be read.
-pub fn find(keyring: Serial, key_type: &OsStr, description: &OsStr) -> io::Result<Serial> {
-    let mut key = None;
-    walk(contents(keyring)?, contents_if_any, look, |found| {
-        let is_it = found.key.is(key_type, description);
-        key = is_it.then_some(found.serial);
-        is_it
-    });
-    key.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOKEY))
+    walk(
+        keyring,
+        |keyring| contents(keyring).unwrap_or_default(),
+        look,
+    )
 }
 
 /// The keyring of this name that is linked in the user's keyring itself: below that are also keyrings
@@ -80,11 +59,6 @@ fn contents(keyring: Serial) -> io::Result<Vec<Serial>> {
     keyctl::read_at_once(keyring).map(|payload| serials(&Zeroizing::new(payload)))
 }
 
-/// The same, with nothing in one that may not be read.
-fn contents_if_any(keyring: Serial) -> Vec<Serial> {
-    contents(keyring).unwrap_or_default()
-}
-
 /// The payload of a keyring, taken apart.
 fn serials(payload: &[u8]) -> Vec<Serial> {
     payload
@@ -93,22 +67,20 @@ fn serials(payload: &[u8]) -> Vec<Serial> {
         .collect()
 }
 
-/// Goes through keys and, level by level, the keyrings among them, through each once, until it is
-/// `enough`. Keyrings may contain one another.
+/// Goes through keyrings, level by level, through each once. Keyrings may contain one another.
 fn walk(
-    keys: Vec<Serial>,
+    root: Serial,
     mut contents: impl FnMut(Serial) -> Vec<Serial>,
     mut look: impl FnMut(Serial) -> Option<Found>,
-    mut enough: impl FnMut(Found) -> bool,
-) {
+) -> Vec<Found> {
+    let mut keys = Vec::new();
     let mut seen = HashSet::new();
-    let mut keyrings = VecDeque::new();
-    let mut next = Some((keys, 0));
+    let mut todo = VecDeque::from([(root, 0)]);
 
-    while let Some((keys, depth)) = next {
-        for serial in keys {
+    while let Some((keyring, depth)) = todo.pop_front() {
+        for serial in contents(keyring) {
             if seen.len() >= MOST {
-                return;
+                return keys;
             }
             if !seen.insert(serial) {
                 continue;
@@ -117,21 +89,16 @@ fn walk(
                 continue;
             };
             if found.key.key_type == "keyring" && depth < DEEPEST {
-                keyrings.push_back((serial, depth + 1));
+                todo.push_back((serial, depth + 1));
             }
-            if enough(found) {
-                return;
-            }
+            keys.push(found);
         }
-        next = keyrings
-            .pop_front()
-            .map(|(keyring, depth)| (contents(keyring), depth));
     }
+    keys
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::seccomp;
     use super::*;
 
     /// Below 100 are keyrings.
@@ -147,13 +114,11 @@ mod tests {
         })
     }
 
-    fn walked(mut contents: impl FnMut(Serial) -> Vec<Serial>) -> Vec<i32> {
-        let mut keys = Vec::new();
-        walk(contents(Serial(1)), contents, kind, |found| {
-            keys.push(found.serial.0);
-            false
-        });
-        keys
+    fn walked(contents: impl FnMut(Serial) -> Vec<Serial>) -> Vec<i32> {
+        walk(Serial(1), contents, kind)
+            .iter()
+            .map(|found| found.serial.0)
+            .collect()
     }
 
     fn list(serials: &[i32]) -> Vec<Serial> {
@@ -196,73 +161,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_is_left_out() {
-        let mut keys = Vec::new();
-        let look = |serial: Serial| kind(serial).filter(|_| serial.0 != 100);
-        walk(
-            list(&[100, 101]),
-            |_| list(&[]),
-            look,
-            |found| {
-                keys.push(found.serial.0);
-                false
-            },
+        let keys = walk(
+            Serial(1),
+            |_| list(&[100, 101]),
+            |serial| kind(serial).filter(|_| serial.0 != 100),
         );
-        assert_eq!(keys, [101]);
-    }
-
-    #[test]
-    fn not_further_than_needed() {
-        let mut keys = Vec::new();
-        let contents = |_| panic!("it was found already");
-        walk(list(&[2, 100, 101]), contents, kind, |found| {
-            keys.push(found.serial.0);
-            found.serial.0 == 100
-        });
-        assert_eq!(keys, [2, 100]);
-    }
-
-    /// As long as the kernel has one of these searches wait, nobody could answer.
-    #[test]
-    fn finds_without_a_search() {
-        std::thread::spawn(|| {
-            let add = |name: &str, payload: &[u8], keyring| {
-                let key_type = if payload.is_empty() {
-                    "keyring"
-                } else {
-                    "user"
-                };
-                keyctl::add_key(OsStr::new(key_type), OsStr::new(name), payload, keyring).unwrap()
-            };
-            let find = |description| {
-                find(
-                    Serial::THREAD_KEYRING,
-                    OsStr::new("user"),
-                    OsStr::new(description),
-                )
-            };
-            let outer = add("outer", b"", Serial::THREAD_KEYRING);
-            let inner = add("inner", b"", outer);
-            let far = add("key", b"far", inner);
-            assert_eq!(
-                keyctl::search(outer, OsStr::new("user"), OsStr::new("key")).unwrap(),
-                far
-            );
-            seccomp::refuse_keyctl(libc::KEYCTL_SEARCH, libc::EDEADLK).unwrap();
-            let error = keyctl::search(outer, OsStr::new("user"), OsStr::new("key")).unwrap_err();
-            assert_eq!(error.raw_os_error(), Some(libc::EDEADLK));
-
-            assert_eq!(find("key").unwrap(), far);
-            let near = add("key", b"near", outer);
-            assert_eq!(find("key").unwrap(), near);
-            keyctl::revoke(near).unwrap();
-            assert_eq!(find("key").unwrap(), far);
-            assert_eq!(
-                find("inner").unwrap_err().raw_os_error(),
-                Some(libc::ENOKEY)
-            );
-        })
-        .join()
-        .unwrap();
+        assert_eq!(keys.len(), 1);
     }
 
     /// The keyrings are in the user's keyring as long as the test runs.
