@@ -32,7 +32,7 @@ SLACK = 50
 # Not compared: how often it was done, what only shows that others are busy, and
 # what the kernel does at times of its own.
 UNCOMPARED_NAMES = {"n", "p95", "median"}
-UNCOMPARED_SERIES = {"breakdown", "memory"}
+UNCOMPARED_SERIES = {"breakdown", "memory", "collector", "in-flight"}
 
 # Targets that are known to be missed: Documentation/performance.rst says why.
 KNOWN_MISSES = {
