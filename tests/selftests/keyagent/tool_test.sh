@@ -413,7 +413,7 @@ check_top_signals() {
 check_top_terminal() {
 	start_agent user
 	terminal "stty rows 24 cols 60; '$keyagent' top --interval 0.3; echo status \$?; stty -a"
-	until_true grep -q "$serial .* 0\.0 " "$out"
+	until_true grep -q "$serial .* 0\.0" "$out"
 	printf q >&"$keys"
 	until_true grep -q icanon "$out"
 	printed "status 0"
