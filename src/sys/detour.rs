@@ -51,6 +51,11 @@ const SYMBOL: &CStr = c"call_sbin_request_key";
 /// The same for messages.
 const NAME: &str = "call_sbin_request_key";
 
+// A probe that is a breakpoint, the kernel turns into a jump when it can: such a one cannot set the
+// instruction pointer, and is never the only one at its place.
+#[cfg(not(CONFIG_KPROBES_ON_FTRACE))]
+compile_error!("keyagent needs CONFIG_FUNCTION_TRACER, and probes that use it");
+
 /// Who runs in the place of the original.
 pub(crate) trait Actor: Send + Sync + 'static {
     /// Whether the call for this authorisation key is to go to the original.
