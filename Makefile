@@ -54,7 +54,7 @@ check-bench:
 	@tests/bench/run --quick --compare tests/bench/baseline.json
 
 bench-baseline:
-	@tests/bench/run --quick --runs 3
+	@tests/bench/run --quick --runs 5
 	cp build/bench/bench.json tests/bench/baseline.json
 
 samples:

@@ -180,6 +180,11 @@ def targets(args):
     unloaded = value(data, "in-vain", "unloaded")
     loaded = value(data, "in-vain", "loaded")
     checks = [
+        (
+            "request_key(2) from call to return, median",
+            value(data, "request", "agent", "median"),
+            50000,
+        ),
         ("requester and agent for a request", tasks, 50000),
         ("the whole machine for a request", value(data, "request", "agent"), 50000),
         ("what the module adds to it", module_part(data) or None, 6000),

@@ -84,7 +84,7 @@ void scale_depth(unsigned int n, bool few)
 	for (depth = 1; depth <= MOST; depth++) {
 		if (wanted(depth - 1, MOST, few))
 			measure_at("depth", depth, request_user, unlink_user,
-				   n ? n : 1000);
+				   n ? n : few ? 3000 : 5000);
 		if (depth == MOST)
 			break;
 		snprintf(name, sizeof(name), "depth-%u", depth);
