@@ -352,15 +352,16 @@ test_share() {
 }
 
 # Nobody can look into it, and neither it nor a handler leaves a core file, though whoever has
-# started them would.
+# started them would. The limit is the one by which nothing goes through a pipe, either.
 test_hardened() {
 	ulimit -c unlimited || fail "the limit for core files cannot be raised"
-	echo 'printf %s "$(ulimit -Sc)"' >"$work/limit"
-	daemon it user "create user * * |/bin/sh $work/limit"
+	echo "awk '/Max core file size/ { printf \"%s %s\", \$5, \$6 }' \$1" >"$work/limits"
+	daemon it user "create user * * |/bin/sh $work/limits /proc/self/limits"
 	subscribe it
-	expect "core files" 0 "$(awk '/Max core file size/ { print $5 }' "/proc/$daemon/limits")"
-	expect "core files of a handler" 0 "$(ask a)"
-	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all \
+	expect "core files" '1 1' "$(sh "$work/limits" "/proc/$daemon/limits")"
+	expect "core files of a handler" '1 1' "$(ask a)"
+	# Whoever has no right to raise the limit is an agent without it.
+	prlimit --core=0:0 setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all \
 		keyagentd --type user --config "$work/it.conf.d" --no-request-key-conf \
 		2>"$work/other.log" &
 	pids+=($!)

@@ -268,7 +268,8 @@ test_pipe_is_kept() {
 
 # --- What handlers get ---------------------------------------------------------
 
-# The same as from /sbin/request-key: arguments, environment and all that a process has.
+# The same as from /sbin/request-key: arguments, environment and all that a process has, but for
+# the limit for core files.
 test_handler_is_as_usual() {
 	local probe=/usr/local/libexec/keyagent-probe way
 
@@ -282,7 +283,6 @@ test_handler_is_as_usual() {
 			tr '\0' '\n' </proc/$$/environ | sort
 			echo "directory: $(pwd -P)"
 			grep -E '^(Umask|Sig(Blk|Ign|Cgt)|Uid|Gid|Groups|Cap|NoNewPrivs)' /proc/$$/status
-			echo "core: $(ulimit -Sc)"
 			echo "$stdio"
 			ls /proc/$$/fd | grep -vx 10 | grep -vx 255 | wc -l
 			# Its session keyring has the authkey and nothing else.

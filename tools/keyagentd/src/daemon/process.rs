@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::process::{
     getrlimit, set_dumpable_behavior, setrlimit, umask, DumpableBehavior, Resource, Rlimit,
 };
@@ -130,14 +131,7 @@ fn serve(options: &Options, sources: Sources, config: Config) -> Result<(), Stri
 /// capabilities, and the handlers need them. For the same reason there is no no_new_privs.
 fn harden() -> io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    let core = getrlimit(Resource::Core);
-    setrlimit(
-        Resource::Core,
-        Rlimit {
-            current: Some(0),
-            maximum: core.maximum,
-        },
-    )?;
+    forbid_core_files()?;
     // An authority that whoever has started it had assumed is none of its business.
     keyctl::drop_authority();
     signal::reset_dispositions();
@@ -145,6 +139,20 @@ fn harden() -> io::Result<()> {
     std::env::set_current_dir("/")?;
     umask(Mode::from_raw_mode(0o022));
     Ok(())
+}
+
+/// Handlers are dumpable. With a limit of 0 there is no file of one, but the program that core_pattern
+/// names gets all of it through a pipe. With 1 it does not, and that is too little for a file.
+fn forbid_core_files() -> io::Result<()> {
+    let one_byte = Rlimit {
+        current: Some(1),
+        maximum: Some(1),
+    };
+    match setrlimit(Resource::Core, one_byte) {
+        // It is 0, and has to stay so.
+        Err(Errno::PERM) => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 /// Each handler may take three files, beside some for the daemon itself.
