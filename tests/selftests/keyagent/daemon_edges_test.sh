@@ -85,7 +85,12 @@ gone() {
 	[ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"
 }
 
-# A request that comes together with the second signal.
+# A request is waiting to be taken: the signal that the thread itself was sent.
+asked() {
+	grep -q '^SigPnd:.*2........$' "/proc/$1/status"
+}
+
+# A request that comes together with the second signal, and is behind it.
 test_second_signal_starts_nothing() {
 	make_hanging
 	daemon it user "create user * * timeout=600 $work/hangs"
@@ -93,9 +98,10 @@ test_second_signal_starts_nothing() {
 	kill -STOP "$daemon"
 	wait_for 5 stopped "$daemon" || fail "the daemon is not stopped"
 	ask a >"$work/out" &
-	wait_for 5 eval '[ "$(counter it user in_flight)" = 1 ]' || fail "there is no request"
-	kill -TERM "$daemon"
-	kill -INT "$daemon"
+	wait_for 5 asked "$daemon" || fail "there is no request"
+	# What is for the whole process comes after the request.
+	"$here/forge_signals" --thread "$daemon" 15 1 0 0 -1
+	"$here/forge_signals" --thread "$daemon" 2 1 0 0 -1
 	kill -CONT "$daemon"
 	wait_for 20 gone "$daemon" || fail "the daemon goes on"
 	expect "handlers" 0 "$(wc -l <"$work/started")"
