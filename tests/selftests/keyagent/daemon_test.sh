@@ -152,6 +152,28 @@ test_requesters_keyring() {
 	logged it 'test.conf:2: negated: the key "missing" of type "user" cannot be put'
 }
 
+# The keyring that the key goes to is the only one that is searched for %{}, and it may be one
+# that cannot be.
+test_other_keyring() {
+	local other key
+
+	serve 'create user a* * /bin/keyctl instantiate %k %{user:wanted} %S' \
+		'create user b * /bin/keyctl instantiate %k %S %S'
+	other=$(keyctl newring other @s)
+	keyctl add user wanted 'in the session' @s >/dev/null
+	keyctl request2 user a1 callout "$other" >/dev/null 2>&1 &&
+		fail "it is found in another keyring"
+	keyctl add user wanted 'in the other' "$other" >/dev/null
+	expect "in the keyring" 'in the other' \
+		"$(keyctl print "$(keyctl request2 user a2 callout "$other")")"
+	# Without the permission to search it nobody possesses it, either.
+	keyctl setperm "$other" 0x35350000
+	key=$(keyctl request2 user b callout "$other")
+	keyctl setperm "$other" 0x3f3f0000
+	expect "a keyring that cannot be searched" 0 "$(keyctl print "$key")"
+	logged it "the requester's keyring cannot be used: Permission denied"
+}
+
 # --- Failures ------------------------------------------------------------------
 
 test_failing() {
@@ -356,5 +378,5 @@ test_says_no_secrets() {
 }
 
 run_tests constant file key key_under_construction rejected several_types bad_type given_back \
-	program requesters_keyring failing negative_is_short negation_rule hanging hanging_for_nobody \
-	pipe_is_kept handler_is_as_usual says_no_secrets
+	program requesters_keyring other_keyring failing negative_is_short negation_rule hanging \
+	hanging_for_nobody pipe_is_kept handler_is_as_usual says_no_secrets

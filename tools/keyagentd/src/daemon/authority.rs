@@ -53,8 +53,15 @@ impl Authority {
     /// request is to link the key to. It is the session keyring unless the requester has a thread
     /// or process keyring, or asked for another one.
     pub(super) fn add_keyrings(&self, request: &mut Request) {
-        let Ok(keyring) = keyctl::get_keyring_id(Serial::REQUESTOR_KEYRING, false) else {
-            return;
+        let keyring = match keyctl::get_keyring_id(Serial::REQUESTOR_KEYRING, false) {
+            Ok(keyring) => keyring,
+            Err(error) => {
+                if !is_none(&error) {
+                    let key = self.key;
+                    log::warn!("key {key}: the requester's keyring cannot be used: {error}");
+                }
+                return;
+            }
         };
         request.session_keyring = keyring.0;
         match keyctl::describe(keyring) {
@@ -114,7 +121,9 @@ impl Drop for Authority {
     }
 }
 
-/// Keys that the requester has, for `%{type:description}`.
+/// Keys that the requester has, for `%{type:description}`: those that the keyring of
+/// [`Authority::add_keyrings`] leads to. The kernel would search all that the requester has, but the
+/// keyrings of the daemon before them.
 pub(super) struct RequesterKeys(pub(super) Serial);
 
 impl Keys for RequesterKeys {
