@@ -215,6 +215,28 @@ test_given_up_while_waiting() {
 	expect "the next one" w:3 "$(ask w:3)"
 }
 
+# Requests that nobody waits for any more, as many as may wait: they take the place of no other.
+test_queue_of_the_dead() {
+	local i
+
+	make_waiting
+	daemon it user "create user w:* * timeout=3600 $work/waits %k %d %S" --max-handlers 1 -v
+	subscribe it
+	keyctl request2 user w:first callout @s >/dev/null 2>&1 &
+	wait_for 20 started 1 || fail "the handler does not run"
+	# On a slow machine some are over before the daemon has seen them.
+	for ((i = 0; i < 5; i++)); do
+		"$here/many_requests" "w:$i-" 512 4200 $((1 + slow / 10)) >"$work/$i.out"
+		! grep -q 'one of 4096 that wait' "$work/it.log" || break
+	done
+	logged it 'one of 4096 that wait'
+	ask w:last >"$work/out" &
+	logged it '"w:0-[0-9]*" for process [0-9]*: over before its turn'
+	touch "$work/go"
+	wait "$!"
+	expect "one who waits" w:last "$(cat "$work/out")"
+}
+
 # forge COUNT VALUE [STEP [CODE]]: so many signals to the daemon that look like requests.
 forge() {
 	"$here/forge_signals" "$daemon" 34 "$@" >>"$work/forged" || fail "no signals can be sent"
@@ -372,5 +394,5 @@ test_hardened() {
 }
 
 run_tests reload bad_rules_at_start end_drains second_signal_ends_at_once killed \
-	timeout one_rule_does_not_stop_others given_up_while_waiting forged_signals forged_flood \
-	many_requests many_failures share hardened
+	timeout one_rule_does_not_stop_others given_up_while_waiting queue_of_the_dead \
+	forged_signals forged_flood many_requests many_failures share hardened

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * usage: many_requests PREFIX REQUESTERS REQUESTS
+ * usage: many_requests PREFIX REQUESTERS REQUESTS [SECONDS]
  *        many_requests --answer KEY PAYLOAD KEYRING
  *
  * REQUESTERS processes at the same time, which share this session keyring, ask for
@@ -8,6 +8,9 @@
  * that was given is compared with its description, which is the payload that is
  * expected, and unlinked. Prints "answered N, wrong N, failed N", and with each
  * error how often it was seen.
+ *
+ * With SECONDS each request is made by a process of its own, which is killed so much
+ * later. It has failed with EINTR then.
  *
  * With --answer it is a handler for them, like "keyctl instantiate" but linked
  * statically: to load keyctl through the file system of a virtual machine takes
@@ -35,6 +38,12 @@ static long keyctl(int cmd, long a, long b, long c)
 	return syscall(__NR_keyctl, cmd, a, b, c, 0);
 }
 
+static void fail(struct sums *sums, int error)
+{
+	__atomic_add_fetch(&sums->failed, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&sums->with[error % ERRNOS], 1, __ATOMIC_RELAXED);
+}
+
 static void ask(struct sums *sums, const char *prefix, unsigned int number)
 {
 	char description[64], payload[64];
@@ -44,8 +53,7 @@ static void ask(struct sums *sums, const char *prefix, unsigned int number)
 	key = syscall(__NR_request_key, "user", description, "callout",
 		      KEY_SPEC_PROCESS_KEYRING);
 	if (key < 0) {
-		__atomic_add_fetch(&sums->failed, 1, __ATOMIC_RELAXED);
-		__atomic_add_fetch(&sums->with[errno % ERRNOS], 1, __ATOMIC_RELAXED);
+		fail(sums, errno);
 		return;
 	}
 	length = keyctl(KEYCTL_READ, key, (long)payload, sizeof(payload));
@@ -56,13 +64,38 @@ static void ask(struct sums *sums, const char *prefix, unsigned int number)
 	keyctl(KEYCTL_UNLINK, key, KEY_SPEC_PROCESS_KEYRING, 0);
 }
 
-static void requester(struct sums *sums, const char *prefix, unsigned int requests)
+/* In a process that is killed after so many seconds. */
+static void ask_in_vain(struct sums *sums, const char *prefix, unsigned int number,
+			unsigned int seconds)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid < 0) {
+		fail(sums, errno);
+		return;
+	}
+	if (!pid) {
+		alarm(seconds);
+		ask(sums, prefix, number);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	if (WIFSIGNALED(status))
+		fail(sums, EINTR);
+}
+
+static void requester(struct sums *sums, const char *prefix, unsigned int requests,
+		      unsigned int seconds)
 {
 	unsigned int number;
 
 	keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1, 0);
 	while ((number = __atomic_fetch_add(&sums->next, 1, __ATOMIC_RELAXED)) < requests)
-		ask(sums, prefix, number);
+		if (seconds)
+			ask_in_vain(sums, prefix, number, seconds);
+		else
+			ask(sums, prefix, number);
 	_exit(0);
 }
 
@@ -90,8 +123,8 @@ int main(int argc, char **argv)
 
 	if (argc == 5 && !strcmp(argv[1], "--answer"))
 		return answer(argv + 2);
-	if (argc != 4) {
-		fprintf(stderr, "usage: many_requests PREFIX REQUESTERS REQUESTS\n");
+	if (argc != 4 && argc != 5) {
+		fprintf(stderr, "usage: many_requests PREFIX REQUESTERS REQUESTS [SECONDS]\n");
 		return 2;
 	}
 	requesters = atoi(argv[2]);
@@ -110,7 +143,7 @@ int main(int argc, char **argv)
 			return 1;
 		}
 		if (!pid)
-			requester(sums, argv[1], requests);
+			requester(sums, argv[1], requests, argc > 4 ? atoi(argv[4]) : 0);
 	}
 	while (wait(&status) > 0)
 		broken += status != 0;

@@ -32,11 +32,32 @@ impl Daemon {
                 let waiting = self.slots.waiting();
                 log::debug!("key {key}: one of {waiting} that wait for a handler to end");
             }
-            Admission::Never(task) => {
-                log::warn!("{}: rejected, too many requests wait", task.name);
-                self.reject(authority, 0, libc::EBUSY);
-            }
+            Admission::Never(task) => match authority.without(|| self.make_room()) {
+                Ok((true, authority)) => self.accept(authority, task),
+                Ok((false, authority)) => {
+                    log::warn!("{}: rejected, too many requests wait", task.name);
+                    self.reject(authority, 0, libc::EBUSY);
+                }
+                Err(error) => log::debug!("{}: it is over: {error}", task.name),
+            },
         }
+    }
+
+    /// Has a request that is over leave the queue, whose requester has gone or whose time is up: as
+    /// many as there is room for could have been made by one who waits for none. Is there one?
+    fn make_room(&mut self) -> bool {
+        let is_over = |task: &Task| Authority::assume(task.key()).is_err();
+        let Some(task) = self.slots.make_room(is_over) else {
+            return false;
+        };
+        self.leave(&task);
+        true
+    }
+
+    /// Forgets a request that was over before its turn.
+    fn leave(&mut self, task: &Task) {
+        log::debug!("{}: over before its turn", task.name);
+        self.accepted.remove(&task.key());
     }
 
     /// Gives a place to the next who can have it.
@@ -49,10 +70,7 @@ impl Daemon {
                         return;
                     }
                 }
-                Err(_) => {
-                    log::debug!("{}: over before its turn", task.name);
-                    self.accepted.remove(&task.key());
-                }
+                Err(_) => self.leave(&task),
             }
             next = self.slots.release(&slot);
         }

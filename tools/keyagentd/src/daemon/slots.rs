@@ -21,7 +21,13 @@ pub(super) struct Slots<R, T> {
     taken: HashMap<R, usize>,
     /// No one in here could have a place: see [`Slots::release`].
     waiting: VecDeque<(R, T)>,
+    /// Whom [`Slots::make_room`] looks at next.
+    look: usize,
 }
+
+/// At how many of those who wait [`Slots::make_room`] looks. Looking at all of them would take
+/// longer than to answer, each time that there is no room.
+const LOOKS: usize = 16;
 
 /// What becomes of somebody who wants a place.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +49,7 @@ impl<R: Clone + Eq + Hash, T> Slots<R, T> {
             most_waiting,
             taken: HashMap::new(),
             waiting: VecDeque::new(),
+            look: 0,
         }
     }
 
@@ -89,6 +96,19 @@ impl<R: Clone + Eq + Hash, T> Slots<R, T> {
         let (rule, who) = self.waiting.remove(next)?;
         *self.taken.entry(rule.clone()).or_default() += 1;
         Some((rule, who))
+    }
+
+    /// Has one of those leave who wait in vain, if one is among the next that are looked at.
+    pub(super) fn make_room(&mut self, in_vain: impl Fn(&T) -> bool) -> Option<T> {
+        for _ in 0..LOOKS.min(self.waiting.len()) {
+            // There may be fewer than the last time.
+            self.look %= self.waiting.len();
+            if in_vain(&self.waiting[self.look].1) {
+                return self.waiting.remove(self.look).map(|(_, who)| who);
+            }
+            self.look += 1;
+        }
+        None
     }
 
     /// How many wait.
@@ -164,6 +184,29 @@ mod tests {
         assert_eq!(slots.admit(&"a", 1), Admission::Now(1));
         assert_eq!(slots.admit(&"a", 2), Admission::Later);
         assert_eq!(slots.admit(&"a", 3), Admission::Never(3));
+    }
+
+    #[test]
+    fn who_waits_in_vain_makes_room() {
+        let mut slots = Slots::new(1, 100);
+        slots.admit(&"a", 0);
+        for n in 1..=100 {
+            assert_eq!(slots.admit(&"a", n), Admission::Later);
+        }
+        assert_eq!(slots.make_room(|_| false), None);
+        // Where it has been there is none, and the others are not looked at twice.
+        let gone = |n: &i32| *n == 10 || *n == 90 || *n == 91;
+        let left: Vec<_> = (0..7).map(|_| slots.make_room(gone)).collect();
+        assert_eq!(left, [None, None, None, None, Some(90), Some(91), None]);
+        assert_eq!(slots.admit(&"a", 101), Admission::Later);
+        assert_eq!(slots.admit(&"a", 102), Admission::Later);
+        assert_eq!(slots.admit(&"a", 103), Admission::Never(103));
+        assert_eq!(slots.make_room(gone), Some(10));
+        // The others keep their order.
+        let order: Vec<_> = (0..99).filter_map(|_| slots.release(&"a")).collect();
+        let waited = (1..=102).filter(|n| !gone(n)).map(|n| ("a", n));
+        assert_eq!(order, waited.collect::<Vec<_>>());
+        assert_eq!(slots.make_room(|_| true), None);
     }
 
     #[test]
