@@ -152,6 +152,21 @@ static __maybe_unused long agent_settle(const struct agent_plan *p,
 	return neg_errno(keyctl_instantiate(key, payload, len, 0));
 }
 
+/*
+ * Requests another key, "more:KEY" of type "big_key", while the authority over @key
+ * is assumed, and answers only then.
+ */
+static __maybe_unused long agent_request_more(key_serial_t key)
+{
+	char desc[64];
+	long ret;
+
+	snprintf(desc, sizeof(desc), "more:%d", key);
+	ret = neg_errno(sys_request_key("big_key", desc, "-",
+					KEY_SPEC_THREAD_KEYRING));
+	return ret < 0 ? ret : neg_errno(keyctl_instantiate(key, "agent", 5, 0));
+}
+
 static __maybe_unused void agent_request(struct agent *a, key_serial_t key,
 					 const void *siginfo)
 {

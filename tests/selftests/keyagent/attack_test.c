@@ -389,20 +389,12 @@ static long prepare_tracer(struct agent *a __maybe_unused)
 /* By now it is a user like the thief, but for the authority that it has. */
 static long request_more(struct agent *a __maybe_unused, key_serial_t key)
 {
-	char desc[64];
 	long ret = agent_assume(key);
 
 	if (ret < 0)
 		return ret;
 	ret = drop_cap(CAP_SYS_PTRACE, true);
-	if (ret < 0)
-		return ret;
-	snprintf(desc, sizeof(desc), "more:%d", key);
-	ret = neg_errno(sys_request_key("big_key", desc, "-",
-					KEY_SPEC_THREAD_KEYRING));
-	if (ret < 0)
-		return ret;
-	return neg_errno(keyctl_instantiate(key, "agent", 5, 0));
+	return ret < 0 ? ret : agent_request_more(key);
 }
 
 TEST_F(third, nested_request)
