@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,6 +46,20 @@ void lock_memory(void)
 {
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		die("mlockall");
+}
+
+int signal_descriptor(int number)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fd < 0)
+		die("signalfd");
+	return fd;
 }
 
 long keyctl(int command, long a, long b, long c, long d)

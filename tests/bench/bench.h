@@ -56,6 +56,9 @@ uint64_t busy_others(const pid_t *pids, unsigned int n);
 /* Keeps the program in memory: a page that is read from the host takes time. */
 void lock_memory(void);
 
+/* Blocks a signal. The descriptor that it is read from. */
+int signal_descriptor(int number);
+
 /* --------------------------------------------------------- the key service */
 
 long keyctl(int command, long a, long b, long c, long d);

@@ -22,16 +22,9 @@ static int answers, signals;
 
 static void prepare_signalfd(unsigned int number)
 {
-	sigset_t set;
-
 	(void)number;
 	lock_memory();
-	sigemptyset(&set);
-	sigaddset(&set, SIGNAL);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signals = signalfd(-1, &set, SFD_CLOEXEC);
-	if (signals < 0)
-		die("signalfd");
+	signals = signal_descriptor(SIGNAL);
 }
 
 static void play_signalfd(unsigned int number)

@@ -42,14 +42,8 @@ void unlink_user(unsigned int number)
 static void register_agent(const char *type)
 {
 	uint16_t payload = SIGNAL;
-	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGNAL);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signals = signalfd(-1, &set, SFD_CLOEXEC);
-	if (signals < 0)
-		die("signalfd");
+	signals = signal_descriptor(SIGNAL);
 	if (keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1, 0, 0) < 0)
 		die("process keyring");
 	if (add_key("keyagent", type, &payload, sizeof(payload),
