@@ -44,6 +44,9 @@ check-runner:
 check-daemon:
 	@scripts/check-daemon
 
+check-metadata:
+	@tests/debian/selftest
+
 check-mutants:
 	@tests/mutants/run
 
@@ -87,6 +90,7 @@ help:
 	@echo '       SEED=N           with the choices of the run that printed it'
 	@echo '  make vm               open a shell, with the module loaded'
 	@echo '  make check-runner     test the virtual machine runner itself'
+	@echo '  make check-metadata   test what makes modules for Debian kernels, without one'
 	@echo '  make check-mutants    see that the tests fail without what they test'
 	@echo '  make bench            measure what requests cost, in instructions'
 	@echo '       TIME=1           in nanoseconds, where KVM works'
@@ -119,5 +123,5 @@ help:
 	@echo '  make lint             check style, warnings and licences'
 	@echo '  make clean            remove build'
 
-.PHONY: all install install-headers demo vm check stress check-runner check-mutants \
+.PHONY: all install install-headers demo vm check stress check-runner check-metadata check-mutants \
 	bench check-bench bench-baseline check-daemon samples tools man install-tools lint clean help
