@@ -97,6 +97,9 @@ help:
 	@echo '  make check-bench      measure less, and compare with tests/bench/baseline.json'
 	@echo '  make bench-baseline   measure less, and renew that'
 	@echo '       KERNEL=debug     with KASAN, lockdep, kmemleak and other checkers'
+	@echo "       KERNEL=debian    in Debian's own kernel of the cloud flavour, as it is:"
+	@echo '                        built is what it lacks for modules, in minutes'
+	@echo '       KERNEL=debian-generic  in that of the flavour for all machines'
 	@echo '       KERNEL_SRC=PATH  from this kernel source, a tree or a tarball'
 	@echo
 	@echo 'For a kernel of yours:'

@@ -341,11 +341,59 @@ fragments() {
 	[ "$1" = plain ] || echo "$top/${FRAGMENTS[1]}"
 }
 
-# kernel_dir plain|debug: the build directory. Its name holds all that the
+# Debian's own kernels, by the names that they have here.
+is_debian() {
+	[ "$1" = debian ] || [ "$1" = debian-generic ]
+}
+
+is_kernel() {
+	[ "$1" = plain ] || [ "$1" = debug ] || is_debian "$1"
+}
+
+# debian_dir KIND: where that kernel is: its packages in usr, the root in which things
+# are built for it, its build directory: see scripts/debian-kernel.
+debian_dir() {
+	realpath -m "$KEYAGENT_CACHE/debian/$1"
+}
+
+# debian_root KIND COMMAND...: runs that in the Debian root of a kernel, where the
+# cache and the repository are at their own paths.
+debian_root() {
+	local dir
+	dir=$(debian_dir "$1")
+	shift
+
+	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LC_ALL=C.UTF-8 "TMPDIR=/tmp" \
+		bwrap --die-with-parent --unshare-pid --bind "$(realpath "$dir/root")" / \
+		--dev /dev --proc /proc --tmpfs /tmp --bind "$KEYAGENT_CACHE" "$KEYAGENT_CACHE" \
+		--bind "$top" "$top" --chdir / "$@"
+}
+
+# debian_image KIND: the kernel's image, with its modules beside it.
+debian_image() {
+	echo "$(debian_dir "$1")/usr/lib/modules/"*/vmlinuz
+}
+
+# debian_virtiofsd KIND: prints a script that runs the one in the root, with that
+# root's libraries.
+debian_virtiofsd() {
+	local root
+
+	root=$(realpath "$(debian_dir "$1")/root")
+	printf '#!/bin/sh\nexec %q --library-path %q %q "$@"\n' \
+		"$root/lib64/ld-linux-x86-64.so.2" "$root/usr/lib/x86_64-linux-gnu" \
+		"$root/usr/libexec/virtiofsd"
+}
+
+# kernel_dir KIND: the build directory. Its name holds all that the
 # result depends on, so that a changed fragment or toolchain means another one.
 kernel_dir() {
 	local kind=$1 src files
 
+	if is_debian "$kind"; then
+		echo "$(debian_dir "$kind")/kdir"
+		return
+	fi
 	if [ -n "${KEYAGENT_KERNEL_DIR:-}" ]; then
 		echo "$KEYAGENT_KERNEL_DIR"
 		return
