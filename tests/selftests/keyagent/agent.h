@@ -153,7 +153,7 @@ static __maybe_unused long agent_settle(const struct agent_plan *p,
 }
 
 /*
- * Requests another key, "more:KEY" of type "big_key", while the authority over @key
+ * Requests another key, "more:KEY" of type "logon", while the authority over @key
  * is assumed, and answers only then.
  */
 static __maybe_unused long agent_request_more(key_serial_t key)
@@ -162,7 +162,7 @@ static __maybe_unused long agent_request_more(key_serial_t key)
 	long ret;
 
 	snprintf(desc, sizeof(desc), "more:%d", key);
-	ret = neg_errno(sys_request_key("big_key", desc, "-",
+	ret = neg_errno(sys_request_key("logon", desc, "-",
 					KEY_SPEC_THREAD_KEYRING));
 	return ret < 0 ? ret : neg_errno(keyctl_instantiate(key, "agent", 5, 0));
 }

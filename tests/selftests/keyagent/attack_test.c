@@ -405,7 +405,7 @@ TEST_F(third, nested_request)
 		.plan = { .action = AGENT_CUSTOM, .custom = request_more },
 	};
 	const struct agent_opts thief = {
-		.type = "big_key",
+		.type = "logon",
 		.prepare = prepare_user,
 	};
 	const struct requester_opts o = {

@@ -60,10 +60,12 @@ module_needed(struct __test_metadata *const _metadata, const char *module)
 	}
 }
 
-/* Removes it, with what only it needs, once nothing uses it any more. */
+/* Removes it, if there is one, with what only it needs, once nothing uses it. */
 static __maybe_unused void
 module_remove(struct __test_metadata *const _metadata, const char *module)
 {
+	if (modprobe("-n", module))
+		return;
 	EXPECT_TRUE(wait_until(!modprobe("-r", module))) {
 		TH_LOG("cannot remove %s", module);
 	}

@@ -162,6 +162,9 @@ test_dns_resolver_for_a_mount() {
 
 	[ -x /sbin/key.dns_resolver ] || skip "no key.dns_resolver"
 	needs_module ceph
+	# A kernel's ceph may be configured to take addresses only.
+	on_host test -e /sys/module/dns_resolver/holders/libceph ||
+		skip "ceph does not use dns_resolver here"
 	echo "127.0.0.23 $name" >"$work/hosts"
 	mkdir "$work/mnt"
 	# shellcheck disable=SC2016 # for the shell in there

@@ -169,7 +169,7 @@ static long request_more(struct agent *a __maybe_unused, key_serial_t key)
 TEST_F(overridden, tracer_is_not_asked_by_the_administrator)
 {
 	const struct agent_opts tracer = {
-		.type = "big_key",
+		.type = "logon",
 		.prepare = prepare_user_with_cap,
 		.arg = CAP_SYS_PTRACE,
 	};

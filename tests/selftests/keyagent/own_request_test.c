@@ -8,6 +8,7 @@
 
 #include "module.h"
 #include "observe.h"
+#include "test_module.h"
 
 FIXTURE(own) {
 	struct agent a;
@@ -27,6 +28,7 @@ FIXTURE_TEARDOWN(own)
 	agent_stop(&self->a);
 	agent_stop(&self->b);
 	agent_stop(&self->c);
+	test_type_unload();
 }
 
 /* arg: a description. */
@@ -166,11 +168,11 @@ TEST_F(own, cycle_of_two)
 	expect_settled(_metadata, &self->b);
 }
 
-/* "user" asks "logon" asks "big_key" asks "user". */
-static long ask_big_key(struct agent *a, key_serial_t key)
+/* "user" asks "logon" asks a third one asks "user". */
+static long ask_third(struct agent *a, key_serial_t key)
 {
 	(void)a;
-	return ask_next("big_key", "cycle:big", key);
+	return ask_next(TEST_TYPE, "cycle:third", key);
 }
 
 TEST_F(own, cycle_of_three)
@@ -180,10 +182,11 @@ TEST_F(own, cycle_of_three)
 	};
 	key_serial_t key;
 
+	test_type_load(_metadata);
 	make_cycle_descs();
 	start_in_cycle(_metadata, &self->a, "user", ask_logon);
-	start_in_cycle(_metadata, &self->b, "logon", ask_big_key);
-	start_in_cycle(_metadata, &self->c, "big_key", ask_user);
+	start_in_cycle(_metadata, &self->b, "logon", ask_third);
+	start_in_cycle(_metadata, &self->c, TEST_TYPE, ask_user);
 	key = sys_request_key("user", cycle_desc[0], "x", 0);
 	ASSERT_LT(0, key) {
 		TH_LOG("request_key: %s", strerror(errno));

@@ -10,6 +10,7 @@
 
 #include "module.h"
 #include "prng.h"
+#include "test_module.h"
 #include "userns.h"
 
 #define STRESS_NOTES	4096
@@ -38,7 +39,7 @@ struct stress_shared {
 };
 
 /* The types of the keys: what both hold can be read. */
-static const char * const stress_types[] = { "user", "big_key" };
+static const char * const stress_types[] = { "user", TEST_TYPE };
 
 /* All processes see the same. */
 static struct stress_shared *stress;

@@ -157,6 +157,7 @@ FIXTURE_SETUP(stress)
 	};
 
 	module_required(_metadata);
+	test_type_load(_metadata);
 	stress = mmap(NULL, sizeof(*stress), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)stress);
@@ -184,6 +185,7 @@ FIXTURE_TEARDOWN(stress)
 	for (i = 0; i < AGENTS; i++)
 		agent_stop(&self->agent[i]);
 	EXPECT_EQ(0, module_reload(""));
+	test_type_unload();
 }
 
 static void print_tally(DATA *self, const char *when)

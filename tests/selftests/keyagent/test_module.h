@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The test module keyagent_test.ko, which makes requests as the kernel does. */
+/*
+ * The test modules: keyagent_test.ko, which makes requests as the kernel does, and
+ * keyagent_type.ko, which has a type of keys.
+ */
 #ifndef KEYAGENT_TEST_MODULE_H
 #define KEYAGENT_TEST_MODULE_H
 
@@ -7,28 +10,48 @@
 #include "userns.h"
 
 #define TEST_FILE	"/proc/keyagent_test"
+#define TEST_TYPE	"keyagent_type"
 
-/* Loads it, and dns_resolver, which it uses; skips the test if there is none. */
+/* Loads one of them; skips the test if it was not built. */
 static __maybe_unused void
-test_module_load(struct __test_metadata *const _metadata)
+test_module_insert(struct __test_metadata *const _metadata, const char *file)
 {
 	char path[4096];
 	int fd;
 
+	ASSERT_TRUE(beside(path, sizeof(path), file));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		SKIP(_exit(KSFT_SKIP), "there is no %s", file);
+	ASSERT_EQ(0, syscall(__NR_finit_module, fd, "", 0)) {
+		TH_LOG("%s: %s", file, strerror(errno));
+	}
+	close(fd);
+}
+
+/* Loads the first, and dns_resolver, which it uses; skips the test without that. */
+static __maybe_unused void
+test_module_load(struct __test_metadata *const _metadata)
+{
 	if (!access(TEST_FILE, F_OK))
 		return;
 	if (system("modprobe -q dns_resolver"))
 		SKIP(_exit(KSFT_SKIP), "the kernel has no dns_resolver");
-	ASSERT_TRUE(beside(path, sizeof(path),
-			   "test_modules/keyagent_test.ko"));
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		SKIP(_exit(KSFT_SKIP), "there is no keyagent_test.ko");
-	ASSERT_EQ(0, syscall(__NR_finit_module, fd, "", 0)) {
-		TH_LOG("keyagent_test.ko: %s", strerror(errno));
-	}
-	close(fd);
+	test_module_insert(_metadata, "test_modules/keyagent_test.ko");
 	ASSERT_EQ(0, chmod(TEST_FILE, 0666));
+}
+
+static __maybe_unused void
+test_type_load(struct __test_metadata *const _metadata)
+{
+	if (access("/sys/module/" TEST_TYPE, F_OK))
+		test_module_insert(_metadata, "test_modules/" TEST_TYPE ".ko");
+}
+
+/* Its keys go, too. */
+static __maybe_unused void test_type_unload(void)
+{
+	syscall(__NR_delete_module, TEST_TYPE, O_NONBLOCK);
 }
 
 static __maybe_unused void test_module_unload(void)
