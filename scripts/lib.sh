@@ -274,18 +274,11 @@ have_toolchain() {
 	find_rustc >/dev/null && find_llvm >/dev/null && find_bindgen >/dev/null
 }
 
-# Puts the chosen tools first in PATH and sets LLVM and TOOLCHAIN, the text that
-# names them.
-use_toolchain() {
-	local rustdir llvm bindgen bin tool
+# Puts the chosen rustc and what belongs to it first in PATH.
+use_rust() {
+	local rustdir bin tool
 
-	if ! { rustdir=$(find_rustc) && llvm=$(find_llvm) && bindgen=$(find_bindgen); }; then
-		die "the toolchain is not complete." "Run: scripts/setup toolchain"
-	fi
-	export LLVM=${llvm% *}
-	if [ -d "${llvm#* }" ]; then
-		export LIBCLANG_PATH=${llvm#* }
-	fi
+	rustdir=$(find_rustc) || die "there is no rustc." "Run: scripts/setup programs"
 	bin=$KEYAGENT_CACHE/tools/bin
 	mkdir -p "$bin"
 	for tool in rustc rustdoc rustfmt clippy-driver; do
@@ -293,14 +286,29 @@ use_toolchain() {
 			ln -sfn "$rustdir/$tool" "$bin/$tool"
 		fi
 	done
-	if [ "$(readlink "$bin/bindgen" 2>/dev/null)" != "$bindgen" ]; then
-		ln -sfn "$bindgen" "$bin/bindgen"
-	fi
 	case :$PATH: in
 	*:"$bin":*) ;;
 	*) export PATH=$bin:$PATH ;;
 	esac
 	unset RUSTC RUSTFLAGS KBUILD_OUTPUT MAKEFLAGS MFLAGS MAKELEVEL
+}
+
+# Those that build kernels, too; sets LLVM and TOOLCHAIN, the text that names all.
+use_toolchain() {
+	local llvm bindgen bin
+
+	if ! { find_rustc >/dev/null && llvm=$(find_llvm) && bindgen=$(find_bindgen); }; then
+		die "the toolchain is not complete." "Run: scripts/setup toolchain"
+	fi
+	use_rust
+	export LLVM=${llvm% *}
+	if [ -d "${llvm#* }" ]; then
+		export LIBCLANG_PATH=${llvm#* }
+	fi
+	bin=$KEYAGENT_CACHE/tools/bin
+	if [ "$(readlink "$bin/bindgen" 2>/dev/null)" != "$bindgen" ]; then
+		ln -sfn "$bindgen" "$bin/bindgen"
+	fi
 	TOOLCHAIN="$(rustc --version), $("clang${LLVM#1}" --version | head -n 1), $(bindgen --version)"
 }
 
