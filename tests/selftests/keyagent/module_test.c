@@ -300,13 +300,20 @@ FIXTURE_VARIANT_ADD(traced, function_of_detoured)
 
 /*
  * A kernel with KASAN and lockdep warns of its own stack when all functions are
- * traced, with and without the module: there it is those that deal with keys.
+ * traced, with and without the module: there it is those that deal with keys. So it
+ * is where a machine that is slow, being emulated, has a distribution's kernel,
+ * with several times as many of them.
  */
 static const char *traced_functions(const char *wanted)
 {
 	const char *kernel = getenv("KEYAGENT_KERNEL");
 
-	return !*wanted && kernel && !strcmp(kernel, "debug") ? "*key*" : wanted;
+	if (*wanted || !kernel)
+		return wanted;
+	if (!strcmp(kernel, "debug") ||
+	    (slow() > 1 && !strncmp(kernel, "debian", 6)))
+		return "*key*";
+	return wanted;
 }
 
 FIXTURE_SETUP(traced)
