@@ -17,6 +17,9 @@ DESTDIR ?=
 
 OUT := $(CURDIR)/build/module
 
+# The project's version is that of the tools: see scripts/lint, check_version.
+VERSION = $(shell sed -n '/^version = "\(.*\)"$$/{s//\1/p;q}' tools/keyagentd/Cargo.toml)
+
 all:
 	+@scripts/build-for '$(KDIR)' '$(OUT)' $(if $(V),V=$(V))
 
@@ -29,6 +32,10 @@ install:
 install-headers:
 	install -D -m 644 include/uapi/linux/keyagent.h \
 		'$(DESTDIR)$(PREFIX)/include/linux/keyagent.h'
+	install -d -m 755 '$(DESTDIR)$(PREFIX)/share/pkgconfig'
+	sed 's,@PREFIX@,$(PREFIX),; s,@VERSION@,$(VERSION),' include/keyagent.pc.in \
+		>'$(DESTDIR)$(PREFIX)/share/pkgconfig/keyagent.pc'
+	chmod 644 '$(DESTDIR)$(PREFIX)/share/pkgconfig/keyagent.pc'
 
 # What follows uses a kernel of its own in a virtual machine.
 
@@ -106,7 +113,8 @@ help:
 	@echo
 	@echo '  make                  build keyagent.ko in build/module'
 	@echo '  make install          install it where modprobe finds it (as root)'
-	@echo '  make install-headers  install <linux/keyagent.h> for writing agents'
+	@echo '  make install-headers  install <linux/keyagent.h> for writing agents, and'
+	@echo '                        keyagent.pc for pkg-config'
 	@echo '       KDIR=DIR         the build directory of the kernel; default:'
 	@echo '                        $(KDIR)'
 	@echo '       DESTDIR=DIR      install below DIR'
