@@ -76,6 +76,9 @@ tools:
 man:
 	@scripts/build-man
 
+install-dkms:
+	@DESTDIR='$(DESTDIR)' scripts/install-dkms
+
 install-tools:
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' \
 		scripts/install-tools
@@ -119,6 +122,7 @@ help:
 	@echo '                        $(KDIR)'
 	@echo '       DESTDIR=DIR      install below DIR'
 	@echo '       PREFIX=DIR       where headers go (default: $(PREFIX))'
+	@echo '  make install-dkms     install its source for DKMS (as root)'
 	@echo
 	@echo 'In the tree:'
 	@echo
@@ -135,4 +139,5 @@ help:
 	@echo '  make clean            remove build'
 
 .PHONY: all install install-headers demo vm check stress check-runner check-metadata check-mutants \
-	bench check-bench bench-baseline check-daemon samples tools man install-tools lint clean help
+	bench check-bench bench-baseline check-daemon samples tools man install-dkms \
+	install-tools lint clean help

@@ -47,6 +47,12 @@ have() {
 	done
 }
 
+# The project's version, which is said in one place and checked in the others: see
+# scripts/lint, check_version.
+project_version() {
+	sed -n '/^version = "\(.*\)"$/{s//\1/p;q}' "$top/tools/keyagentd/Cargo.toml"
+}
+
 # version_ge A B: is A at least B?
 version_ge() {
 	[ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
