@@ -76,6 +76,9 @@ tools:
 man:
 	@scripts/build-man
 
+deb:
+	@scripts/build-deb
+
 install-dkms:
 	@DESTDIR='$(DESTDIR)' scripts/install-dkms
 
@@ -123,6 +126,7 @@ help:
 	@echo '       DESTDIR=DIR      install below DIR'
 	@echo '       PREFIX=DIR       where headers go (default: $(PREFIX))'
 	@echo '  make install-dkms     install its source for DKMS (as root)'
+	@echo '  make deb              build Debian packages in build/deb, for Debian 14'
 	@echo
 	@echo 'In the tree:'
 	@echo
@@ -139,5 +143,5 @@ help:
 	@echo '  make clean            remove build'
 
 .PHONY: all install install-headers demo vm check stress check-runner check-metadata check-mutants \
-	bench check-bench bench-baseline check-daemon samples tools man install-dkms \
+	bench check-bench bench-baseline check-daemon samples tools man deb install-dkms \
 	install-tools lint clean help
