@@ -79,6 +79,9 @@ man:
 deb:
 	@scripts/build-deb
 
+check-package:
+	@tests/package/run
+
 install-dkms:
 	@DESTDIR='$(DESTDIR)' scripts/install-dkms
 
@@ -107,6 +110,7 @@ help:
 	@echo '  make check-mutants    see that the tests fail without what they test'
 	@echo '  make bench            measure what requests cost, in instructions'
 	@echo '       TIME=1           in nanoseconds, where KVM works'
+	@echo '  make check-package    install, use and remove the Debian packages'
 	@echo '  make check-bench      measure less, and compare with tests/bench/baseline.json'
 	@echo '  make bench-baseline   measure less, and renew that'
 	@echo '       KERNEL=debug     with KASAN, lockdep, kmemleak and other checkers'
@@ -143,5 +147,5 @@ help:
 	@echo '  make clean            remove build'
 
 .PHONY: all install install-headers demo vm check stress check-runner check-metadata check-mutants \
-	bench check-bench bench-baseline check-daemon samples tools man deb install-dkms \
+	bench check-bench bench-baseline check-daemon samples tools man deb check-package install-dkms \
 	install-tools lint clean help
