@@ -61,7 +61,7 @@ static __maybe_unused char proc_state(pid_t tid)
 	return p ? p[2] : 0;
 }
 
-/* True while the process is blocked in request_key(2). */
+/* True while the process sleeps in request_key(2). */
 static __maybe_unused bool in_request_key(pid_t pid)
 {
 	char path[64], buf[256];

@@ -126,7 +126,7 @@ static void have_modprobe_wait(struct __test_metadata *const _metadata,
 	self->modprobe = start_modprobe(remove);
 	ASSERT_LT(0, self->modprobe);
 	ASSERT_TRUE(wait_until(waits_for_types(self->modprobe)));
-	EXPECT_TRUE(in_request_key(self->r.pid));
+	EXPECT_TRUE(wait_until(in_request_key(self->r.pid)));
 }
 
 static void expect_modprobe_ends(struct __test_metadata *const _metadata,

@@ -123,7 +123,7 @@ static void withdraw_key(struct __test_metadata *const _metadata,
 	expect_answer(_metadata, desc, "upcall");
 	EXPECT_EQ(1, upcall_count(desc, NULL));
 	EXPECT_EQ(1, agent_asked(&self->agent));
-	EXPECT_TRUE(in_request_key(self->r.pid));
+	EXPECT_TRUE(wait_until(in_request_key(self->r.pid)));
 }
 
 TEST_F(withdraw, then_answered)
