@@ -26,7 +26,9 @@ enum ending {
 /* What the test and the agent with its threads share. */
 struct shared {
 	uint32_t request;	/* serial of the key, 0 between two */
-	uint32_t uses;		/* how often a thread got the authority */
+	/* Its serial, and in the lower half how often a thread got the authority. */
+	uint64_t current;
+	uint32_t uses;		/* how often one got that for all requests */
 };
 
 static struct shared *shared;
@@ -119,6 +121,25 @@ static void use_authority(key_serial_t key)
 	sys_keyctl(KEYCTL_SET_TIMEOUT, key, 100, 0, 0);
 }
 
+/* How often a thread has got the authority for the request that there is now. */
+static uint32_t current_uses(void)
+{
+	return __atomic_load_n(&shared->current, __ATOMIC_SEQ_CST);
+}
+
+/* A thread has got the authority: for another request, if it was slow to say so. */
+static void count_use(key_serial_t key)
+{
+	uint64_t old = __atomic_load_n(&shared->current, __ATOMIC_SEQ_CST);
+
+	__atomic_fetch_add(&shared->uses, 1, __ATOMIC_SEQ_CST);
+	while (old >> 32 == (uint32_t)key &&
+	       !__atomic_compare_exchange_n(&shared->current, &old, old + 1,
+					    false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST))
+		;
+}
+
 static void *hammer(void *arg __maybe_unused)
 {
 	for (;;) {
@@ -132,7 +153,7 @@ static void *hammer(void *arg __maybe_unused)
 			sched_yield();
 			continue;
 		}
-		__atomic_fetch_add(&shared->uses, 1, __ATOMIC_SEQ_CST);
+		count_use(key);
 		do {
 			use_authority(key);
 		} while (count_get(&shared->request) == (uint32_t)key);
@@ -182,18 +203,19 @@ static long end_request(enum ending ending, key_serial_t key)
 /* Ends a request, whose authority some thread should have by then. */
 static long hammer_request(struct agent *a, key_serial_t key)
 {
-	uint32_t uses = count_get(&shared->uses);
 	long ret;
 
+	__atomic_store_n(&shared->current, (uint64_t)key << 32, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&shared->request, key, __ATOMIC_SEQ_CST);
 	syscall(__NR_futex, &shared->request, FUTEX_WAKE, INT_MAX, NULL, NULL,
 		0);
 	if (a->sh->plan.timeout != TIMED_OUT &&
-	    !wait_until(count_get(&shared->uses) > uses))
+	    !wait_until(current_uses() > 0))
 		return -ETIME;
 	ret = end_request(a->sh->plan.timeout, key);
 	/* A request that is given back is over when the last has dropped it. */
 	__atomic_store_n(&shared->request, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&shared->current, 0, __ATOMIC_SEQ_CST);
 	return ret;
 }
 
@@ -217,13 +239,10 @@ TEST_F_TIMEOUT(hammer, requests, 120)
 	ASSERT_EQ(0, agent_call(_metadata, &self->agent, do_start_hammers, NULL,
 				0));
 	for (i = 0; i < self->requests; i++) {
-		uint32_t uses = count_get(&shared->uses);
-
 		o.desc = unique("hammer");
 		requester_start(_metadata, &r, &o);
 		if (variant->ending == KILLED) {
-			EXPECT_TRUE(wait_until(count_get(&shared->uses) >
-					       uses));
+			EXPECT_TRUE(wait_until(current_uses() > 0));
 			ASSERT_EQ(0, kill(r.pid, SIGKILL));
 		}
 		res = requester_finish(&r);
