@@ -242,6 +242,29 @@ find_llvm() {
 	return 1
 }
 
+# find_rustc_of TEXT: prints the rustc that says this of its version, RUSTC if that is
+# set; fails and prints what else there is, if there is none.
+find_rustc_of() {
+	local rustc version seen=''
+
+	while read -r rustc; do
+		version=$("$rustc" --version 2>/dev/null) || continue
+		if [ "$version" = "$1" ]; then
+			echo "$rustc"
+			return
+		fi
+		seen+="${seen:+, }$rustc is $version"
+	done < <(if [ -n "${RUSTC:-}" ]; then
+		type -p "$RUSTC" || echo "$RUSTC"
+	else
+		type -ap rustc
+		compgen -G '/usr/bin/rustc-*' || true
+		echo /usr/bin/rustc
+	fi | awk '!seen[$0]++')
+	echo "$seen"
+	return 1
+}
+
 # A cargo that can read the lock file of today's crates.
 find_cargo() {
 	local cargo version
@@ -340,13 +363,23 @@ kernel_source() {
 	[ -n "$newest" ] && echo "$newest"
 }
 
-# The version of a source tree, as 7.2.12.
-source_version() {
+# The version that a kernel's Makefile gives, in standard input, as 7.2.12.
+makefile_version() {
 	sed -nE '
 		s/^VERSION = *//p; t
 		s/^(PATCHLEVEL|SUBLEVEL) = */./p; t
 		s/^EXTRAVERSION = *//p; t
-	' "$1/Makefile" | head -n 4 | tr -d '\n'
+	' | head -n 4 | tr -d '\n'
+}
+
+# That of a source tree.
+source_version() {
+	makefile_version <"$1/Makefile"
+}
+
+# config_value FILE NAME: what CONFIG_NAME is in a kernel's configuration, without quotes.
+config_value() {
+	sed -nE "s/^CONFIG_$2=\"?([^\"]*)\"?\$/\\1/p" "$1"
 }
 
 # The fragments of a kernel, in the order in which they are merged.
