@@ -16,6 +16,15 @@ own_cache() {
 	APT_CONFIG=$apt_state/apt.conf apt-cache "$@"
 }
 
+# What the host's apt needs to reach the archive, for the apt of another system.
+apt_options() {
+	apt-config dump | grep '^Acquire::' |
+		grep -v '^Acquire::\(IndexTargets\|Changelogs\|Languages\)'
+	echo 'Acquire::Languages "none";'
+	echo 'Acquire::Retries "3";'
+	echo 'APT::Install-Recommends "false";'
+}
+
 # The versions of a package that own_apt knows, the newest first.
 offered() {
 	own_cache madison "$1" | awk -F' *[|] *' '{ print $2 }' | sort -Vru

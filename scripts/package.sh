@@ -45,16 +45,6 @@ in_root() {
 		' in_root "$dir" "${binds[@]}" -- "$@" </dev/null
 }
 
-# What apt needs on the host to reach the archive, and in a root.
-apt_settings() {
-	apt-config dump | grep '^Acquire::' | grep -v '^Acquire::\(IndexTargets\|Changelogs\|Languages\)'
-	echo 'Acquire::Languages "none";'
-	echo 'Acquire::Retries "3";'
-	echo 'APT::Sandbox::User "root";'
-	echo 'APT::Keep-Downloaded-Packages "true";'
-	echo 'APT::Install-Recommends "false";'
-}
-
 # again COMMAND...: of an archive's mirrors one may be days behind, which apt refuses.
 again() {
 	local tries
@@ -71,7 +61,11 @@ again() {
 make_clean_tar() {
 	rm -f "$PACKAGE_DIR/clean.tar"
 	mkdir -p "$PACKAGE_DIR"
-	apt_settings >"$PACKAGE_DIR/apt.conf"
+	{
+		apt_options
+		echo 'APT::Sandbox::User "root";'
+		echo 'APT::Keep-Downloaded-Packages "true";'
+	} >"$PACKAGE_DIR/apt.conf"
 	apt_state=$PACKAGE_DIR/apt
 	again prepare_apt "$PACKAGE_SUITE"
 	again as_root mmdebstrap --mode=root --variant=apt --skip=check/qemu --architectures=amd64 \
