@@ -393,6 +393,37 @@ test_hardened() {
 	as_other test ! -r "/proc/$!/environ" || fail "it can be read"
 }
 
+# crash NAME: a program of that name, with a limit of 0, leaves a core, which is collected.
+crash() {
+	printf '#!/bin/sh\nulimit -c 0\nkill -SEGV $$\n' >"$work/$1"
+	chmod +x "$work/$1"
+	"$work/$1" 2>/dev/null
+	wait_for 10 grep -qx "$1" "$work/cores" || fail "no core of $1: $(cat "$work/cores")"
+}
+
+# What core_pattern names gets no core of a handler through its pipe.
+test_cores() {
+	local pattern=/proc/sys/kernel/core_pattern
+
+	[ -e "$pattern" ] || skip "the kernel has no core dumps"
+	# Who crashes is not over before his core is collected.
+	undo+=("echo $(cat /proc/sys/kernel/core_pipe_limit) >/proc/sys/kernel/core_pipe_limit")
+	echo 4 >/proc/sys/kernel/core_pipe_limit
+	: >"$work/cores"
+	printf '#!/bin/sh\ncat >/dev/null\necho "$1" >>%s\n' "$work/cores" >"$work/collect"
+	printf '#!/bin/sh\nkill -SEGV $$\n' >"$work/crashes"
+	chmod +x "$work/collect" "$work/crashes"
+	undo+=("printf '%s\n' '$(cat "$pattern")' >$pattern")
+	echo "|$work/collect %e" >"$pattern"
+	crash before
+	daemon it user "create user * * $work/crashes"
+	subscribe it
+	expect "what the handler does" 'Required key not available' "$(ask a)"
+	logged it 'killed by signal 11'
+	crash after
+	expect "whose cores were collected" 'before after' "$(paste -sd' ' "$work/cores")"
+}
+
 run_tests reload bad_rules_at_start end_drains second_signal_ends_at_once killed \
 	timeout one_rule_does_not_stop_others given_up_while_waiting queue_of_the_dead \
-	forged_signals forged_flood many_requests many_failures share hardened
+	forged_signals forged_flood many_requests many_failures share hardened cores
