@@ -403,35 +403,6 @@ debian_dir() {
 	realpath -m "$KEYAGENT_CACHE/debian/$1"
 }
 
-# debian_root KIND COMMAND...: runs that in the Debian root of a kernel, where the
-# cache and the repository are at their own paths.
-debian_root() {
-	local dir
-	dir=$(debian_dir "$1")
-	shift
-
-	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LC_ALL=C.UTF-8 "TMPDIR=/tmp" \
-		bwrap --die-with-parent --unshare-pid --bind "$(realpath "$dir/root")" / \
-		--dev /dev --proc /proc --tmpfs /tmp --bind "$KEYAGENT_CACHE" "$KEYAGENT_CACHE" \
-		--bind "$top" "$top" --chdir / "$@"
-}
-
-# debian_image KIND: the kernel's image, with its modules beside it.
-debian_image() {
-	echo "$(debian_dir "$1")/usr/lib/modules/"*/vmlinuz
-}
-
-# debian_virtiofsd KIND: prints a script that runs the one in the root, with that
-# root's libraries.
-debian_virtiofsd() {
-	local root
-
-	root=$(realpath "$(debian_dir "$1")/root")
-	printf '#!/bin/sh\nexec %q --library-path %q %q "$@"\n' \
-		"$root/lib64/ld-linux-x86-64.so.2" "$root/usr/lib/x86_64-linux-gnu" \
-		"$root/usr/libexec/virtiofsd"
-}
-
 # kernel_dir KIND: the build directory. Its name holds all that the
 # result depends on, so that a changed fragment or toolchain means another one.
 kernel_dir() {
