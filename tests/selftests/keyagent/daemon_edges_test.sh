@@ -65,10 +65,6 @@ ask() {
 	keyctl request2 user "$1" callout @s 2>&1
 }
 
-subscribe() {
-	keyctl link "$(ring "$1")" @s || fail "cannot subscribe"
-}
-
 # A handler that notes that it was started, and goes on until it is killed.
 make_hanging() {
 	printf '#!/bin/sh\necho started >>%s\nexec sleep 3600\n' "$work/started" >"$work/hangs"

@@ -11,27 +11,6 @@ set -uo pipefail
 
 prepare "$@"
 
-# ask DESCRIPTION [CALLOUT]: the payload of the key, or the error.
-ask() {
-	local key
-
-	key=$(keyctl request2 user "$1" "${2:-callout}" @s 2>&1) || {
-		echo "${key#request_key: }"
-		return
-	}
-	keyctl print "$key"
-}
-
-# subscribe NAME: this session to the agent of that name.
-subscribe() {
-	keyctl link "$(ring "$1")" @s || fail "cannot subscribe"
-}
-
-# logged NAME PATTERN: the daemon has said so.
-logged() {
-	wait_for 5 grep -q -- "$2" "$work/$1.log" || fail "the log has no '$2'"
-}
-
 readonly NO_KEY='Required key not available'
 
 # What else serve is to give to the daemon.

@@ -189,12 +189,33 @@ agent_key() {
 	awk -v type="$2" '$1 == type { print $2 }' "$work/$1.keys"
 }
 
+# ask DESCRIPTION [CALLOUT]: the payload of the key, or the error.
+ask() {
+	local key
+
+	key=$(keyctl request2 user "$1" "${2:-callout}" @s 2>&1) || {
+		echo "${key#request_key: }"
+		return
+	}
+	keyctl print "$key"
+}
+
+# subscribe NAME: this session to the agent of that name.
+subscribe() {
+	keyctl link "$(ring "$1")" @s || fail "cannot subscribe"
+}
+
+# logged NAME PATTERN: the daemon has said so.
+logged() {
+	wait_for 10 grep -q -- "$2" "$work/$1.log" || fail "the log has no '$2'"
+}
+
 # counter NAME TYPE WORD: one of the numbers that the agent's key shows.
 counter() {
 	keyctl print "$(agent_key "$1" "$2")" | tr ' ' '\n' | sed -n "s/^$3=//p"
 }
 
-# without_session COMMAND...: in a session keyring in which no agent is linked.
+# without_agent COMMAND...: in a session keyring in which no agent is linked.
 without_agent() {
 	keyctl session - "$@" 2>/dev/null
 }
