@@ -88,7 +88,7 @@ check_run_odd_daemons() {
 	with_daemon 'kill -9 $$'
 	want 1 "$fake" run -t user true
 	said "it was killed by signal 9 before it was ready"
-	with_daemon 'echo nonsense; exec >&-; sleep 300'
+	with_daemon 'echo nonsense; exec >&-; exec sleep 300'
 	want 1 "$fake" run -t user true
 	said "it did not say which keys its agents have"
 	# The program is run with one that says so, whatever it does. One that does not end is
@@ -98,7 +98,7 @@ check_run_odd_daemons() {
 	want 6 "$fake" run -t user -- sh -c 'exit 6'
 	gone "$(<"$dir/daemon.pid")" || wrong "it is still there"
 	with_daemon "printf '%s\n' \"\$*\" >$dir/arguments" "env >$dir/environment" \
-		'echo user 4711; exec >&-; sleep 300'
+		'echo user 4711; exec >&-; exec sleep 300'
 	want 0 env NOTIFY_SOCKET=/x "$fake" run -t user,logon -c /a -v -- true
 	[ "$(<"$dir/arguments")" = "--type user,logon --keyring @s --print-keys -v --config /a" ] ||
 		wrong "it was started with $(<"$dir/arguments")"
