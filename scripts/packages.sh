@@ -9,25 +9,6 @@
 # What each part needs, and the Debian package that has it: a command, a header (by its
 # path under an include directory), a file, or a Python module. For a compiler see below.
 declare -A NEEDS
-NEEDS[toolchain]='
-	command:gcc			gcc
-	header:stdio.h			libc6-dev
-	command:make			make
-	command:flex			flex
-	command:bison			bison
-	command:bc			bc
-	command:cpio			cpio
-	command:depmod			kmod
-	command:perl			perl
-	command:rsync			rsync
-	command:xz			xz-utils
-	command:python3			python3
-	command:keyctl			keyutils
-	header:gelf.h			libelf-dev
-	header:openssl/evp.h		libssl-dev
-	header:keyutils.h		libkeyutils-dev
-	file:/etc/ssl/certs/ca-certificates.crt	ca-certificates
-'
 NEEDS[programs]='
 	command:gcc			gcc
 	header:stdio.h			libc6-dev
@@ -37,6 +18,17 @@ NEEDS[programs]='
 	command:keyctl			keyutils
 	header:keyutils.h		libkeyutils-dev
 	file:/etc/ssl/certs/ca-certificates.crt	ca-certificates
+'
+NEEDS[toolchain]=${NEEDS[programs]}'
+	command:flex			flex
+	command:bison			bison
+	command:bc			bc
+	command:cpio			cpio
+	command:depmod			kmod
+	command:xz			xz-utils
+	command:python3			python3
+	header:gelf.h			libelf-dev
+	header:openssl/evp.h		libssl-dev
 '
 NEEDS[vm]='
 	command:qemu-system-x86_64	qemu-system-x86
