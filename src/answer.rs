@@ -2,26 +2,24 @@
 
 //! Waiting for an agent's answer.
 //!
-//! What bounds the wait: the deadline, checked at the end of each slice of it, which is nearer when
-//! only a fatal signal ends the wait. Who ends it: the key
-//! service wakes the requester when the target key is instantiated or rejected, and a signal does.
-//! That the agent gave the request back or is gone is noticed at the end of a slice. Slices grow
-//! with the time waited, so that this is noticed soon after the beginning of a request, and a long
-//! wait costs little; they begin longer where the agent has many requests.
+//! The deadline bounds the wait and is checked after each slice. The key service wakes the
+//! requester when the target key is instantiated or rejected, and so does a fatal signal. The end of
+//! a slice notices the rest: the agent gave the request back or ended, or the requester is being
+//! frozen. Slices grow with the time waited: the beginning of a request is watched closely, and a
+//! long wait costs little.
 //!
-//! Afterwards the authorisation key is settled, unless the agent gave the request back or died, and
-//! nobody has the authority: then the caller gets the key back for the original upcall.
+//! A signal that the requester handles ends nothing, as in a wait for `/sbin/request-key`.
+//!
+//! Afterwards the authorisation key is settled. Exception: if the agent gave the request back or
+//! ended, and nobody has the authority, the caller gets the key back for the original upcall.
 //!
 //! Locks: to tell an agent whose signal queue was full, its `exec_update_lock` (read, only tried)
-//! and inside it its `siglock`. None is held during the wait.
+//! and inside it its `siglock` and the lock of its load. None is held during the wait.
 
 use crate::{
-    agent::Agent,
-    asked::AskedEntry,
-    errno::{
-        enokey,
-        etimedout, //
-    },
+    admission::Admission,
+    errno::enokey,
+    inflight::Entry,
     outcome::Outcome,
     sys::{
         authkey::{
@@ -30,7 +28,12 @@ use crate::{
         },
         cred::Requester,
         key::Key,
-        task::Thread,
+        key_type::AgentRef,
+        params,
+        task::{
+            self,
+            Thread, //
+        },
         wait::{
             self,
             Slice, //
@@ -40,10 +43,7 @@ use crate::{
 use kernel::{
     ffi::c_int,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    sync::aref::ARef,
     time::{
         msecs_to_jiffies,
         Delta,
@@ -52,65 +52,39 @@ use kernel::{
     }, //
 };
 
-/// How long a requester sleeps before it looks for the first time whether its agent is still there,
-/// in milliseconds. The time doubles.
+/// The first slice in milliseconds. Each slice is twice as long as the one before.
 const FIRST_SLICE: i64 = 4;
 
-/// The longest such time.
+/// The longest slice.
 const LAST_SLICE: i64 = 250;
 
-/// How many requests an agent may have before who waits for it looks less often from the beginning:
-/// most of that time it waits for its turn, and to look costs as much as part of an answer.
-const FEW_REQUESTS: usize = 8;
-
-/// The same while the agent's signal queue has no room, before the signal is tried again.
+/// The longest slice while the signal queue is full, before the signal is tried again.
 const FULL_QUEUE_SLICE: i64 = 20;
 
-/// The longest that a killable wait may take.
-///
-/// The freezer cannot end it, and a suspend fails when that takes 20 seconds
-/// (`/sys/power/pm_freeze_timeout`).
-const KILLABLE_TIMEOUT: Delta = Delta::from_secs(15);
+/// With more requests of the agent than this the first slice grows in proportion: most of that
+/// time a request waits for its turn, and to look costs as much as part of an answer.
+const FEW_REQUESTS: i64 = 8;
 
-/// The time limits of requests.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
-    /// How long a requester waits for an agent's answer.
-    pub(crate) timeout: Delta,
-    /// How long, in seconds, a key that was not answered for stays negative.
-    pub(crate) negative_ttl: u32,
-}
+/// The longest wait of a caller in the kernel.
+///
+/// Such a wait cannot end when the freezer asks for it, and a suspend fails after 20 seconds
+/// (`/sys/power/pm_freeze_timeout`).
+const KERNEL_TIMEOUT: Delta = Delta::from_secs(15);
 
 /// A request that an agent was asked to answer.
 pub(crate) struct Request<'a> {
     /// The authority that the agent has.
     pub(crate) authkey: HandedAuthKey<'a>,
-    /// The agent.
-    pub(crate) agent: Arc<Agent>,
-    /// The request's place among those that the agent was asked, until the wait is over.
-    pub(crate) asked: AskedEntry,
+    /// The agent, for which the request counts until the wait is over.
+    pub(crate) admission: Admission,
+    /// The request in the table of those in flight, until the wait is over.
+    pub(crate) entry: Entry<'a>,
     /// The agent's thread.
     pub(crate) thread: Thread,
     /// The current task.
     pub(crate) requester: &'a Requester,
     /// When the request came.
     pub(crate) since: Instant<Monotonic>,
-    /// Whether the signal has been queued.
-    pub(crate) is_told: bool,
-}
-
-/// How a request ended without an answer.
-enum Failure {
-    /// The agent is gone.
-    Died,
-    /// The agent invalidated the authorisation key.
-    Invalidated,
-    /// The agent gave the request back.
-    Declined,
-    /// The requester has a signal to see to.
-    Interrupted,
-    /// The time is over.
-    TimedOut,
 }
 
 /// How the agent's part in a request ended.
@@ -122,131 +96,143 @@ pub(crate) enum End {
 }
 
 impl Request<'_> {
-    /// Waits for the answer, and settles the request or takes it back.
-    pub(crate) fn wait(mut self, limits: &Limits) -> End {
-        let answer = self.wait_for_answer(limits.timeout);
-        let Self { authkey, .. } = self;
+    /// The agent.
+    pub(crate) fn agent(&self) -> &AgentRef {
+        self.admission.agent()
+    }
 
-        let Err(failure) = answer else {
+    /// Waits for the answer, and settles the request or takes it back.
+    pub(crate) fn wait(mut self) -> End {
+        let answer = self.wait_for_answer();
+        let Self {
+            authkey,
+            admission,
+            entry,
+            thread,
+            ..
+        } = self;
+
+        // A thread that has ended keeps the authority that it had assumed until its last reference
+        // is gone.
+        drop((admission, entry, thread));
+
+        let Err(outcome) = answer else {
             let outcome = answered(authkey.target());
             authkey.settle();
             return End::Settled(outcome, 0);
         };
 
-        let untaken = match failure {
-            Failure::Died => Some(Outcome::DiedUntaken),
-            Failure::Declined => Some(Outcome::Declined),
-            Failure::Invalidated | Failure::Interrupted | Failure::TimedOut => None,
+        let taken_back = match outcome {
+            Outcome::Declined | Outcome::DiedUntaken => authkey.take_back(),
+            _ => Err(authkey),
         };
-        let authkey = match untaken {
-            Some(outcome) => match authkey.take_back() {
-                Ok(authkey) => return End::GivenBack(outcome, authkey),
-                Err(authkey) => authkey,
-            },
-            None => authkey,
+        let authkey = match taken_back {
+            Ok(authkey) => return End::GivenBack(outcome, authkey),
+            Err(authkey) => authkey,
         };
 
-        let (outcome, reason, ttl, error) = match failure {
-            Failure::Died => (Outcome::Died, enokey(), limits.negative_ttl, enokey()),
-            // A key that nobody has any more and that cannot be taken back was invalidated, unless
-            // the target key was constructed.
-            Failure::Invalidated | Failure::Declined => (
-                Outcome::Invalidated,
-                enokey(),
-                limits.negative_ttl,
-                enokey(),
-            ),
-            Failure::TimedOut => (
-                Outcome::TimedOut,
-                etimedout(),
-                limits.negative_ttl,
-                etimedout(),
-            ),
-            // A key that stays negative would be in the way of the call when it is restarted.
-            // Others who wait for the same key learn why it was given up.
-            Failure::Interrupted => (Outcome::Interrupted, EINTR, 0, ERESTARTSYS),
+        let ttl = params::negative_ttl();
+        let (outcome, reason, ttl, error) = match outcome {
+            Outcome::DiedUntaken => (Outcome::Died, enokey(), ttl, enokey()),
+            // Nobody has the key and it cannot be taken back: it was invalidated, unless the
+            // target key was constructed.
+            Outcome::Declined => (Outcome::Invalidated, enokey(), ttl, enokey()),
+            Outcome::TimedOut => (outcome, ETIMEDOUT, ttl, ETIMEDOUT),
+            // Others who wait for the same key may ask again at once.
+            Outcome::Killed => (outcome, enokey(), 0, EINTR),
+            Outcome::Frozen => (outcome, enokey(), 0, ERESTARTNOINTR),
+            _ => (outcome, enokey(), ttl, enokey()),
         };
         let target: ARef<Key> = authkey.target().into();
-        if authkey.settle_with(reason, ttl) {
-            End::Settled(outcome, error.to_errno())
-        } else {
+        if !authkey.settle_with(reason, ttl) {
             // The answer came first.
-            End::Settled(answered(&target), 0)
+            return End::Settled(answered(&target), 0);
         }
+        if matches!(outcome, Outcome::Frozen) {
+            task::restart_current();
+        }
+        End::Settled(outcome, error.to_errno())
     }
 
-    fn wait_for_answer(&mut self, timeout: Delta) -> Result<(), Failure> {
-        let killable = self.requester.is_overridden();
-        let timeout = if killable {
-            timeout.min(KILLABLE_TIMEOUT)
+    /// Fails with what ended the wait without an answer. Whether a request that was declined or
+    /// whose agent died can be taken back is not yet known then.
+    fn wait_for_answer(&mut self) -> Result<(), Outcome> {
+        // What the kernel does under other credentials, it does for a caller of its own.
+        let is_syscall =
+            !self.requester.is_overridden() && task::current_calls_request_key();
+        let timeout = if is_syscall {
+            params::timeout()
         } else {
-            timeout
+            params::timeout().min(KERNEL_TIMEOUT)
         };
-        let mut slice = first_slice(self.asked.count());
+        let mut slice = first_slice(self.admission.count());
 
         loop {
             if !self.authkey.target().is_under_construction() {
                 return Ok(());
             }
             if self.authkey.is_invalidated() {
-                return Err(Failure::Invalidated);
+                return Err(Outcome::Invalidated);
             }
             if self.authkey.is_given_up() {
-                return Err(Failure::Declined);
+                return Err(Outcome::Declined);
             }
-            if !self.agent.is_alive(&self.thread) {
-                return Err(Failure::Died);
+            if !self.agent().is_alive(&self.thread) {
+                return Err(Outcome::DiedUntaken);
+            }
+            if is_syscall && task::current_is_being_frozen() {
+                return Err(Outcome::Frozen);
             }
             let left = timeout.as_millis() - self.since.elapsed().as_millis();
             if left <= 0 {
-                return Err(Failure::TimedOut);
+                return Err(Outcome::TimedOut);
             }
-            if !self.is_told {
-                self.is_told = self.tell();
+            if !self.admission.is_told() {
+                self.tell();
             }
 
-            let now = if self.is_told {
+            let now = if self.admission.is_told() {
                 slice
             } else {
                 slice.min(FULL_QUEUE_SLICE)
             };
             let jiffies = msecs_to_jiffies(now.min(left).unsigned_abs() as u32);
-            match wait::for_construction(self.authkey.target(), killable, jiffies) {
+            match wait::for_construction(self.authkey.target(), jiffies) {
                 Slice::Constructed => {}
                 Slice::Elapsed => slice = (slice * 2).min(LAST_SLICE),
-                Slice::Interrupted => return Err(Failure::Interrupted),
+                Slice::Killed => return Err(Outcome::Killed),
             }
         }
     }
 
     /// Sends the signal again that found the agent's queue full.
-    fn tell(&self) -> bool {
+    fn tell(&mut self) {
         let Some(_exec_guard) = self.thread.try_lock_exec() else {
-            return false;
+            return;
         };
-
         let Ok(agent_cred) = self.thread.cred() else {
-            return false;
+            return;
         };
         let serial = self.authkey.target().serial();
+        let signal = self.agent().signal();
 
-        self.agent.is_alive(&self.thread)
-            && self.agent.signal().would_be_seen_by(&self.thread)
-            && self
-                .agent
-                .signal()
+        if self.agent().is_alive(&self.thread)
+            && !self.thread.is_in_exec()
+            && signal.would_be_seen_by(&self.thread)
+            && signal
                 .send(&self.thread, &agent_cred, self.requester, serial)
                 .is_ok()
+        {
+            self.admission.told();
+        }
     }
 }
 
-/// How long a requester sleeps first whose agent has `count` requests, its own included.
-fn first_slice(count: usize) -> i64 {
-    let times = (count / FEW_REQUESTS).max(1);
+/// The first slice of a request whose agent has `count` requests, this one included.
+fn first_slice(count: u32) -> i64 {
+    let times = (i64::from(count) / FEW_REQUESTS).max(1);
 
-    FIRST_SLICE
-        .saturating_mul(times.try_into().unwrap_or(i64::MAX))
-        .min(LAST_SLICE)
+    (FIRST_SLICE * times).min(LAST_SLICE)
 }
 
 /// How an agent answered for a key that it has constructed.

@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The requests in flight.
+//! The requests that agents have, as a graph of processes that wait for each other.
 //!
-//! A request is in the table from before its first step until after its last. Two things are
-//! looked up in it: at the entry of the original upcall, whether the call is this module's own, and
-//! before a request is handed over, whether its agent waits for the requester already. And the
-//! administrator can read it.
+//! A request is in the table from before its agent can see the authorisation key until the
+//! requester has stopped waiting. The table tells whether an agent waits for the requester already,
+//! and the administrator can read it.
 //!
-//! Lock order: the table's lock is the innermost of all. It is raw, for the first look-up happens
-//! where nothing may sleep, and there it is only ever tried: a breakpoint is entered like an NMI,
-//! in which lockdep does not let a lock be waited for.
+//! Locks: nothing is taken inside the table's lock. It is taken with an agent's
+//! `exec_update_lock` held.
 
-use crate::errno::eloop;
+use crate::outcome::Outcome;
 use crate::sys::{
-    authkey::AuthKeyId,
     debugfs::Show,
-    raw_spin_lock::RawSpinLockBackend,
     task, //
 };
 use kernel::{
+    new_spinlock,
     prelude::*,
     rbtree::{
         RBTree,
@@ -26,8 +23,7 @@ use kernel::{
     },
     seq_file::SeqFile,
     seq_print,
-    static_lock_class,
-    sync::lock::Lock,
+    sync::SpinLock,
     time::{
         Instant,
         Monotonic, //
@@ -37,8 +33,7 @@ use kernel::{
 /// How many agents a chain of requests may have, each of which requests a key of the next.
 const MAX_CHAIN: usize = 8;
 
-/// How many requests are looked at to find out whether there is such a chain: interrupts are off
-/// meanwhile.
+/// How many requests are looked at to find out whether there is such a chain, with the lock held.
 const MAX_STEPS: usize = 1024;
 
 /// A process, by its number in the initial pid namespace.
@@ -48,21 +43,19 @@ type Tgid = i32;
 #[pin_data]
 pub(crate) struct InFlight {
     #[pin]
-    requests: Lock<Table, RawSpinLockBackend>,
+    requests: SpinLock<Table>,
 }
 
-/// A request: the requester's process and the authorisation key.
+/// A request: the requester's process, and the serial of the key under construction.
 ///
-/// The process comes first, so that the requests of one stand side by side.
-type RequestKey = (Tgid, AuthKeyId);
+/// The process comes first, so that the requests of one process stand side by side.
+type RequestKey = (Tgid, i32);
 
-/// What is to know of a request.
+/// The rest of what is known of a request.
 #[derive(Clone, Copy)]
 struct State {
-    /// The process that is to answer, once there is one.
-    agent: Option<Tgid>,
-    /// The serial of the key under construction.
-    target: i32,
+    /// The process that is to answer.
+    agent: Tgid,
     since: Instant<Monotonic>,
 }
 
@@ -72,52 +65,53 @@ impl InFlight {
     /// An empty table.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            requests <- Lock::new(RBTree::new(), c"keyagent_inflight", static_lock_class!()),
+            requests <- new_spinlock!(RBTree::new()),
         })
     }
 
-    /// Enters a request of the current process for the key `target`, which came just now.
+    /// Enters the current process' request for the key `target`, which came at `since` and which
+    /// the process `agent` is to answer. May sleep.
+    ///
+    /// Fails with [`Outcome::Cycle`] when the agent waits for the requester, directly or through
+    /// others, or with [`Outcome::NoMemory`].
     pub(crate) fn enter(
         &self,
-        authkey: AuthKeyId,
         target: i32,
+        agent: Tgid,
         since: Instant<Monotonic>,
-    ) -> Result<Entry<'_>> {
-        let key = (task::current_tgid(), authkey);
-        let state = State {
-            agent: None,
-            target,
-            since,
-        };
-        let node = RBTreeNode::new(key, state, GFP_KERNEL)?;
-
-        self.requests.lock().insert(node);
-        Ok(Entry { table: self, key })
+    ) -> Result<Entry<'_>, Outcome> {
+        self.enter_for(task::current_tgid(), target, agent, since)
     }
 
-    /// Whether it is a request of the current process that is in flight.
-    ///
-    /// May be called in any context in which `current` is a task's. Whoever has the lock holds it
-    /// with interrupts off, for no longer than [`MAX_STEPS`] take, and never calls what calls this.
-    pub(crate) fn contains(&self, authkey: AuthKeyId) -> bool {
-        let key = (task::current_tgid(), authkey);
+    fn enter_for(
+        &self,
+        requester: Tgid,
+        target: i32,
+        agent: Tgid,
+        since: Instant<Monotonic>,
+    ) -> Result<Entry<'_>, Outcome> {
+        let key = (requester, target);
+        let node = RBTreeNode::new(key, State { agent, since }, GFP_KERNEL)
+            .map_err(|_| Outcome::NoMemory)?;
+        let mut requests = self.requests.lock();
 
-        loop {
-            if let Some(requests) = self.requests.try_lock() {
-                return requests.get(&key).is_some();
-            }
-            core::hint::spin_loop();
+        if waits_for(&mut requests, agent, requester) {
+            // The memory is freed with the lock released.
+            drop(requests);
+            return Err(Outcome::Cycle);
         }
+        requests.insert(node);
+        Ok(Entry { table: self, key })
     }
 }
 
 impl Show for InFlight {
-    /// One line for each request: the requester's process, the agent's, with 0 for the original
-    /// upcall, the key under construction, and the age in milliseconds.
+    /// One line for each request: the requester's process, the agent's, the key under
+    /// construction, and the age in milliseconds.
     fn show(&self, out: &SeqFile) {
-        let mut from = (0, AuthKeyId::FIRST);
+        let mut from = (0, 0);
 
-        // One at a time, for the lock is held with interrupts off.
+        // One at a time: what is printed may take memory and sleep.
         loop {
             let next = {
                 let requests = self.requests.lock();
@@ -126,7 +120,7 @@ impl Show for InFlight {
                     (key, state)
                 })
             };
-            let Some(((requester, authkey), state)) = next else {
+            let Some(((requester, target), state)) = next else {
                 return;
             };
 
@@ -134,11 +128,14 @@ impl Show for InFlight {
                 out,
                 "requester={} agent={} key={} age_ms={}\n",
                 requester,
-                state.agent.unwrap_or(0),
-                state.target,
+                state.agent,
+                target,
                 state.since.elapsed().as_millis(),
             );
-            from = (requester, authkey.next());
+            from = match target.checked_add(1) {
+                Some(next) => (requester, next),
+                None => (requester + 1, 0),
+            };
         }
     }
 }
@@ -147,30 +144,6 @@ impl Show for InFlight {
 pub(crate) struct Entry<'a> {
     table: &'a InFlight,
     key: RequestKey,
-}
-
-impl Entry<'_> {
-    /// Records the process that is to answer the request.
-    ///
-    /// Fails with `ELOOP` when that process waits for the requester, directly or through others.
-    pub(crate) fn set_agent(&self, agent: Tgid) -> Result {
-        let mut requests = self.table.requests.lock();
-
-        if waits_for(&mut requests, agent, self.key.0) {
-            return Err(eloop());
-        }
-        if let Some(state) = requests.get_mut(&self.key) {
-            state.agent = Some(agent);
-        }
-        Ok(())
-    }
-
-    /// Takes that back.
-    pub(crate) fn clear_agent(&self) {
-        if let Some(state) = self.table.requests.lock().get_mut(&self.key) {
-            state.agent = None;
-        }
-    }
 }
 
 impl Drop for Entry<'_> {
@@ -183,7 +156,7 @@ impl Drop for Entry<'_> {
 }
 
 /// Whether `process` waits for an answer of `other`, directly or through up to [`MAX_CHAIN`]
-/// processes and [`MAX_STEPS`] requests in all. A tangle of more than that counts as if it did.
+/// processes and [`MAX_STEPS`] requests in all. Beyond these limits the answer is yes.
 fn waits_for(table: &mut Table, process: Tgid, other: Tgid) -> bool {
     let mut found = [process; MAX_CHAIN];
     let mut count = 1;
@@ -195,7 +168,7 @@ fn waits_for(table: &mut Table, process: Tgid, other: Tgid) -> bool {
         let waiting = found[next];
         next += 1;
 
-        let mut cursor = table.cursor_lower_bound_mut(&(waiting, AuthKeyId::FIRST));
+        let mut cursor = table.cursor_lower_bound_mut(&(waiting, 0));
         while let Some(at) = cursor {
             let (&(requester, _), state) = at.current();
             if requester != waiting {
@@ -205,18 +178,17 @@ fn waits_for(table: &mut Table, process: Tgid, other: Tgid) -> bool {
             if steps > MAX_STEPS {
                 return true;
             }
-            if let Some(agent) = state.agent {
-                if agent == other {
+            let agent = state.agent;
+            if agent == other {
+                return true;
+            }
+            // PANIC: `count` is at most the length of the array.
+            if !found[..count].contains(&agent) {
+                if count == MAX_CHAIN {
                     return true;
                 }
-                // PANIC: `count` is at most the length of the array.
-                if !found[..count].contains(&agent) {
-                    if count == MAX_CHAIN {
-                        return true;
-                    }
-                    found[count] = agent;
-                    count += 1;
-                }
+                found[count] = agent;
+                count += 1;
             }
             cursor = at.move_next();
         }
@@ -227,21 +199,16 @@ fn waits_for(table: &mut Table, process: Tgid, other: Tgid) -> bool {
 #[kernel::macros::kunit_tests(keyagent_inflight)]
 mod tests {
     use super::*;
-
-    fn state(agent: Option<Tgid>) -> State {
-        State {
-            agent,
-            target: 1,
-            since: Instant::now(),
-        }
-    }
+    use kernel::sync::Arc;
 
     /// A table in which each first process waits for the second.
     fn table(edges: &[(Tgid, Tgid)]) -> Result<Table> {
         let mut table = RBTree::new();
-        for (number, &(requester, agent)) in edges.iter().enumerate() {
-            let key = (requester, AuthKeyId::for_test(number + 1));
-            table.try_create_and_insert(key, state(Some(agent)), GFP_KERNEL)?;
+        let mut target = 0;
+        for &(requester, agent) in edges {
+            let since = Instant::now();
+            target += 1;
+            table.try_create_and_insert((requester, target), State { agent, since }, GFP_KERNEL)?;
         }
         Ok(table)
     }
@@ -271,10 +238,15 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_an_agent_waits_for_nobody() -> Result {
-        let mut table = RBTree::new();
-        table.try_create_and_insert((1, AuthKeyId::for_test(1)), state(None), GFP_KERNEL)?;
-        assert!(!waits_for(&mut table, 1, 2));
+    fn a_circle_is_refused() -> Result {
+        let inflight = Arc::pin_init(InFlight::new(), GFP_KERNEL)?;
+        let now = Instant::now();
+
+        let first = inflight.enter_for(1, 10, 2, now);
+        assert!(first.is_ok());
+        assert!(inflight.enter_for(2, 11, 1, now).is_err());
+        drop(first);
+        assert!(inflight.enter_for(2, 11, 1, now).is_ok());
         Ok(())
     }
 

@@ -45,23 +45,27 @@ outcomes! {
     Rejected => c"rejected",
     /// The agent gave the request back; the original upcall got it.
     Declined => c"declined",
-    /// The agent went when nobody had taken the authority; the original upcall got the request.
+    /// The agent ended and nobody had taken the authority; the original upcall got the request.
     DiedUntaken => c"died_untaken",
-    /// The agent went, and may have left the authority with somebody.
+    /// The agent ended, and somebody may have the authority.
     Died => c"died",
     /// The agent invalidated the authorisation key.
     Invalidated => c"invalidated",
     /// No answer came in time.
     TimedOut => c"timed_out",
-    /// The requester had a signal to see to.
-    Interrupted => c"interrupted",
-    /// There is no agent key for the type in the requester's session keyring.
+    /// The requester was killed.
+    Killed => c"killed",
+    /// The requester was frozen; its system call is restarted.
+    Frozen => c"frozen",
+    /// The requester's session keyring has no agent key for the type.
     NoAgent => c"no_agent",
-    /// The requester is a kernel thread or a worker of one.
+    /// The requester is a kernel thread or a worker.
     Worker => c"worker",
-    /// All the agents found were gone.
+    /// The requester had been killed before the request.
+    Dying => c"dying",
+    /// The threads of all agents that were found have ended.
     DeadAgent => c"dead_agent",
-    /// The agent was just changing its program.
+    /// The agent was executing a new program.
     InExec => c"in_exec",
     /// The agent is the requester's own process.
     OwnProcess => c"own_process",
@@ -71,29 +75,51 @@ outcomes! {
     NoProcessKeyring => c"no_process_keyring",
     /// The agent key was revoked, expired or invalidated just now.
     Withdrawn => c"withdrawn",
-    /// The agent may not have the authority: it lives in another user namespace.
+    /// The rule denies the authority: the agent is in another user namespace.
     DeniedUserNamespace => c"denied_user_ns",
-    /// The same: it is another user.
+    /// The rule denies the authority: the agent is another user.
     DeniedUser => c"denied_user",
-    /// The same: it is in another group.
+    /// The rule denies the authority: the agent is in another group.
     DeniedGroup => c"denied_group",
-    /// The same: the requester has capabilities that it lacks.
+    /// The rule denies the authority: the agent lacks capabilities of the requester.
     DeniedCapabilities => c"denied_capabilities",
-    /// The same: the requester is not dumpable.
+    /// The rule denies the authority: the requester is not dumpable.
     DeniedNotDumpable => c"denied_not_dumpable",
-    /// The same: it cannot gain privileges, and the requester can.
+    /// The rule denies the authority: the agent has no_new_privs and the requester has not.
     DeniedNoNewPrivs => c"denied_no_new_privs",
-    /// The same: the kernel asks for itself, and it is no administrator.
+    /// The rule denies the authority: the kernel asks for itself and the agent lacks
+    /// `CAP_SYS_ADMIN`.
     DeniedOverridden => c"denied_overridden",
-    /// The signal would be ignored by the agent, or kill it.
+    /// The requester does not possess the destination keyring.
+    DeniedDestination => c"denied_destination",
+    /// The agent has as many requests as it or one of its tenants may have.
+    Busy => c"busy",
+    /// The agent would ignore the signal or be killed by it.
     Deaf => c"deaf",
-    /// The authorisation key could not be linked for the agent: for its quota, as a rule.
+    /// The authorisation key could not be linked for the agent, mostly for its key quota.
     NotLinked => c"not_linked",
     /// The kernel was short of memory.
     NoMemory => c"no_memory",
 }
 
-/// How often each outcome came.
+impl Outcome {
+    /// Whether the agent was found and not allowed to have the authority.
+    fn is_denial(self) -> bool {
+        matches!(
+            self,
+            Self::DeniedUserNamespace
+                | Self::DeniedUser
+                | Self::DeniedGroup
+                | Self::DeniedCapabilities
+                | Self::DeniedNotDumpable
+                | Self::DeniedNoNewPrivs
+                | Self::DeniedOverridden
+                | Self::DeniedDestination
+        )
+    }
+}
+
+/// How often each outcome came, for the whole system.
 pub(crate) struct Counters([Atomic<u64>; Outcome::ALL.len()]);
 
 impl Counters {
@@ -109,27 +135,51 @@ impl Counters {
         }
     }
 
-    /// How many requests ended like that.
-    pub(crate) fn get(&self, outcome: Outcome) -> u64 {
+    fn get(&self, outcome: Outcome) -> u64 {
         self.0
             .get(outcome as usize)
             .map_or(0, |counter| counter.load(Relaxed))
     }
+}
 
-    /// How many requests were denied to the agent, for whatever reason.
-    pub(crate) fn denied(&self) -> u64 {
-        [
-            Outcome::DeniedUserNamespace,
-            Outcome::DeniedUser,
-            Outcome::DeniedGroup,
-            Outcome::DeniedCapabilities,
-            Outcome::DeniedNotDumpable,
-            Outcome::DeniedNoNewPrivs,
-            Outcome::DeniedOverridden,
-        ]
-        .into_iter()
-        .map(|outcome| self.get(outcome))
-        .sum()
+/// What one agent did, as far as its key shows it.
+pub(crate) struct Tally {
+    pub(crate) served: Atomic<u64>,
+    pub(crate) rejected: Atomic<u64>,
+    pub(crate) timed_out: Atomic<u64>,
+    pub(crate) died: Atomic<u64>,
+    pub(crate) declined: Atomic<u64>,
+    pub(crate) denied: Atomic<u64>,
+    pub(crate) busy: Atomic<u64>,
+}
+
+impl Tally {
+    /// All zero.
+    pub(crate) const fn new() -> Self {
+        Self {
+            served: Atomic::new(0),
+            rejected: Atomic::new(0),
+            timed_out: Atomic::new(0),
+            died: Atomic::new(0),
+            declined: Atomic::new(0),
+            denied: Atomic::new(0),
+            busy: Atomic::new(0),
+        }
+    }
+
+    /// Counts one request for which the agent was found.
+    pub(crate) fn count(&self, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Served => &self.served,
+            Outcome::Rejected => &self.rejected,
+            Outcome::TimedOut => &self.timed_out,
+            Outcome::Died | Outcome::DiedUntaken => &self.died,
+            Outcome::Declined => &self.declined,
+            Outcome::Busy => &self.busy,
+            outcome if outcome.is_denial() => &self.denied,
+            _ => return,
+        };
+        counter.add(1, Relaxed);
     }
 }
 
@@ -157,6 +207,16 @@ mod tests {
         for (number, &outcome) in Outcome::ALL.iter().enumerate() {
             assert_eq!(counters.get(outcome), number as u64 + 1);
         }
+    }
+
+    #[test]
+    fn a_denial_of_each_kind_is_tallied_as_one() {
+        let tally = Tally::new();
+        tally.count(Outcome::DeniedUser);
+        tally.count(Outcome::DeniedDestination);
+        tally.count(Outcome::NoAgent);
+        assert_eq!(tally.denied.load(Relaxed), 2);
+        assert_eq!(tally.served.load(Relaxed), 0);
     }
 
     #[test]

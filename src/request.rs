@@ -2,29 +2,23 @@
 
 //! One request, from the upcall that it would have been to its end.
 //!
-//! The nearest live agent key in the requester's session keyring decides who is asked. The
+//! The nearest live agent key in the requester's session keyring decides which agent is asked. The
 //! authorisation key is linked into the agent's process keyring, a signal tells the agent, and the
 //! requester waits ([`crate::answer`]). Every path ends with the authorisation key settled: by the
-//! original upcall, when no agent was asked or it gave the request back, or by the wait.
+//! original upcall, when no agent was asked or the agent gave the request back, or by the wait.
 //!
-//! Locks: the agent's `exec_update_lock` (read, only tried), inside it the semaphore of its process
-//! keyring, its `alloc_lock` and its `siglock`, inside all the locks of the two tables, one at a time.
-//! None is held during the wait.
+//! Locks: the agent's `exec_update_lock` (read, only tried), and inside it one at a time the
+//! semaphores of the requester's keyrings and of the agent's process keyring, the agent's `siglock`,
+//! the lock of the agent's load with the `siglock` inside, and the lock of the table of requests in
+//! flight. None is held during the wait.
 
 use crate::{
-    agent::{
-        self,
-        Agent, //
-    },
+    admission::Admission,
     answer::{
         End,
-        Limits,
         Request, //
     },
-    inflight::{
-        Entry,
-        InFlight, //
-    },
+    inflight::InFlight,
     outcome::{
         Counters,
         Outcome, //
@@ -35,19 +29,18 @@ use crate::{
         Standing, //
     },
     sys::{
-        authkey::{
-            AuthKey,
-            AuthKeyId, //
-        },
+        authkey::AuthKey,
         cred::{
             self,
-            Requester, //
-        },
-        detour::{
-            Actor,
-            Original, //
+            Requester,
+            Tenant, //
         },
         key::Key,
+        key_type::{
+            self,
+            AgentRef, //
+        },
+        params,
         revocation::RevocationQueue,
         task::{
             self,
@@ -60,10 +53,7 @@ use kernel::{
     cred::Credential,
     ffi::c_int,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    sync::aref::ARef,
     time::{
         Instant,
         Monotonic, //
@@ -73,7 +63,7 @@ use kernel::{
 /// How many keys of dead agents one request revokes before it goes on without an agent.
 const MAX_DEAD_AGENTS: usize = 16;
 
-/// What serves the requests.
+/// The server of all requests.
 #[pin_data]
 pub(crate) struct Server {
     #[pin]
@@ -81,17 +71,15 @@ pub(crate) struct Server {
     outcomes: Counters,
     #[pin]
     revocations: RevocationQueue,
-    limits: Limits,
 }
 
 impl Server {
     /// A server with no requests yet.
-    pub(crate) fn new(limits: Limits) -> impl PinInit<Self, Error> {
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             inflight <- InFlight::new(),
             outcomes: Counters::new(),
             revocations <- RevocationQueue::new(),
-            limits,
         })
     }
 
@@ -104,49 +92,164 @@ impl Server {
     pub(crate) fn outcomes(&self) -> &Counters {
         &self.outcomes
     }
-}
 
-impl Actor for Arc<Server> {
-    fn is_bypassed(&self, authkey: AuthKeyId) -> bool {
-        self.inflight.contains(authkey)
-    }
-
-    fn act(&self, authkey: AuthKey, original: Original) -> c_int {
+    /// Serves one request in the requester's context, with no locks of the module held. May sleep.
+    ///
+    /// Returns zero or a negative errno, like a `request_key_actor_t`.
+    pub(crate) fn serve(&self, authkey: AuthKey) -> c_int {
         let account = Account::open(self, authkey.target());
-
-        // Without its entry in the table the request could not go to the original either.
-        let since = account.start;
-        let serial = authkey.target().serial();
-        let entry = match self.inflight.enter(authkey.id(), serial, since) {
-            Ok(entry) => entry,
-            Err(error) => {
-                account.close(Outcome::NoMemory, None);
-                return authkey.reject(error, 0);
-            }
-        };
         let requester = Requester::current();
 
-        let (request, agent) = match self.hand_over(authkey, &requester, &entry, since) {
-            Ok(request) => {
-                let agent = (request.agent.clone(), request.thread.tgid());
-                (request, agent)
-            }
+        let request = match self.hand_over(authkey, &requester, account.start) {
+            Ok(request) => request,
             Err((authkey, outcome)) => {
                 account.close(outcome, None);
-                return original.call(authkey);
+                return authkey.leave_to_original();
             }
         };
-        match request.wait(&self.limits) {
+        let agent = (request.agent().clone(), request.thread.tgid());
+
+        match request.wait() {
             End::Settled(outcome, ret) => {
                 account.close(outcome, Some(agent));
                 ret
             }
             End::GivenBack(outcome, authkey) => {
                 account.close(outcome, Some(agent));
-                entry.clear_agent();
-                original.call(authkey)
+                authkey.leave_to_original()
             }
         }
+    }
+
+    /// Finds an agent and gives it the authorisation key, or gives that back with the reason.
+    fn hand_over<'a>(
+        &'a self,
+        mut authkey: AuthKey,
+        requester: &'a Requester,
+        since: Instant<Monotonic>,
+    ) -> Result<Request<'a>, (AuthKey, Outcome)> {
+        // The session keyring of a worker, if it has one, belongs to the process that it works for
+        // just now.
+        if task::current_is_worker() {
+            return Err((authkey, Outcome::Worker));
+        }
+        // The wait would end at once.
+        if task::current_is_killed() {
+            return Err((authkey, Outcome::Dying));
+        }
+
+        let mut outcome = Outcome::NoAgent;
+        for _ in 0..MAX_DEAD_AGENTS {
+            let Some(key) = find(requester, authkey.target()) else {
+                break;
+            };
+            let Some(agent) = key_type::agent(&key) else {
+                return Err((authkey, Outcome::Withdrawn));
+            };
+            match self.hand_to(authkey, &key, &agent, requester, since) {
+                Err((back, Outcome::DeadAgent)) => {
+                    key.revoke();
+                    authkey = back;
+                    outcome = Outcome::DeadAgent;
+                }
+                Err((back, outcome)) => {
+                    agent.tally().count(outcome);
+                    return Err((back, outcome));
+                }
+                handed => return handed,
+            }
+        }
+        Err((authkey, outcome))
+    }
+
+    /// Gives the authorisation key to the agent of `key`, if that may have it.
+    fn hand_to<'a>(
+        &'a self,
+        authkey: AuthKey,
+        key: &Key,
+        agent: &AgentRef,
+        requester: &'a Requester,
+        since: Instant<Monotonic>,
+    ) -> Result<Request<'a>, (AuthKey, Outcome)> {
+        let Some(thread) = agent.thread() else {
+            return Err((authkey, Outcome::DeadAgent));
+        };
+        if thread.is_of_current_process() {
+            return Err((authkey, Outcome::OwnProcess));
+        }
+
+        // From here to the signal the agent's program stays what it is, and the keyring belongs to
+        // the credentials that are checked. A thread that is in exec already will be dead.
+        let Some(exec_guard) = thread.try_lock_exec() else {
+            return Err((authkey, Outcome::InExec));
+        };
+        if !agent.is_alive(&thread) {
+            return Err((authkey, Outcome::DeadAgent));
+        }
+        if thread.is_in_exec() {
+            return Err((authkey, Outcome::InExec));
+        }
+        let Ok(agent_cred) = thread.cred() else {
+            return Err((authkey, Outcome::DeadAgent));
+        };
+        let Some(ring) = cred::process_keyring(&agent_cred) else {
+            return Err((authkey, Outcome::NoProcessKeyring));
+        };
+        if key.validate().is_err() {
+            return Err((authkey, Outcome::Withdrawn));
+        }
+        if let Err(denial) = judge(&thread, &agent_cred, requester, &authkey) {
+            return Err((authkey, denial.into()));
+        }
+        if !authkey.destination_is_possessed() {
+            return Err((authkey, Outcome::DeniedDestination));
+        }
+        if !agent.signal().would_be_seen_by(&thread) {
+            return Err((authkey, Outcome::Deaf));
+        }
+
+        let tenant = Tenant::of(requester.real(), &agent_cred);
+        let max = params::max_in_flight();
+        let mut admission = match Admission::new(agent.clone(), &thread, tenant, max) {
+            Ok(admission) => admission,
+            Err(outcome) => return Err((authkey, outcome)),
+        };
+        let serial = authkey.target().serial();
+        let entry = match self.inflight.enter(serial, thread.tgid(), since) {
+            Ok(entry) => entry,
+            Err(outcome) => return Err((authkey, outcome)),
+        };
+        let authkey = match authkey.hand_to(&ring, &self.revocations) {
+            Ok(authkey) => authkey,
+            Err((authkey, ENOMEM)) => return Err((authkey, Outcome::NoMemory)),
+            Err((authkey, _)) => return Err((authkey, Outcome::NotLinked)),
+        };
+        trace::handover(
+            authkey.target(),
+            &thread,
+            &agent_cred,
+            agent.signal().number(),
+        );
+
+        // The signal only says that there is a request. If the queue is full the signal is sent
+        // later, and if the agent has ended the wait notices that.
+        if agent
+            .signal()
+            .send(&thread, &agent_cred, requester, serial)
+            .is_ok()
+        {
+            admission.told();
+        }
+        drop(exec_guard);
+
+        Ok(Request {
+            authkey,
+            admission,
+            entry,
+            thread,
+            requester,
+            since,
+        })
     }
 }
 
@@ -167,151 +270,26 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// The agent, with its process' number, is who was asked.
-    fn close(self, outcome: Outcome, agent: Option<(Arc<Agent>, i32)>) {
+    /// `agent` is the agent that was asked, with its process ID.
+    fn close(self, outcome: Outcome, agent: Option<(AgentRef, i32)>) {
         let mut tgid = 0;
 
         self.server.outcomes.count(outcome);
         if let Some((agent, number)) = agent {
-            agent.outcomes().count(outcome);
+            agent.tally().count(outcome);
             tgid = number;
         }
         trace::request_end(&self.target, tgid, outcome.name(), self.start.elapsed());
     }
 }
 
-/// Why an agent is not asked.
-enum Refusal {
-    /// Its thread is gone, or runs another program.
-    Dead,
-    /// Another reason, for all of which the requester sees the same: no agent.
-    Unfit(Outcome),
-}
-
-impl Server {
-    /// Finds an agent and gives it the authorisation key, or gives that back with the reason.
-    fn hand_over<'a>(
-        &'a self,
-        mut authkey: AuthKey,
-        requester: &'a Requester,
-        entry: &Entry<'_>,
-        since: Instant<Monotonic>,
-    ) -> Result<Request<'a>, (AuthKey, Outcome)> {
-        // A worker's session keyring, if it has one, is that of whoever it works for just now.
-        if task::current_is_worker() {
-            return Err((authkey, Outcome::Worker));
-        }
-
-        let mut outcome = Outcome::NoAgent;
-        for _ in 0..MAX_DEAD_AGENTS {
-            let Some(key) = find(requester, authkey.target()) else {
-                break;
-            };
-            match self.hand_to(authkey, &key, requester, entry, since) {
-                Ok(request) => return Ok(request),
-                Err((back, Refusal::Unfit(outcome))) => return Err((back, outcome)),
-                Err((back, Refusal::Dead)) => {
-                    key.revoke();
-                    authkey = back;
-                    outcome = Outcome::DeadAgent;
-                }
-            }
-        }
-        Err((authkey, outcome))
-    }
-
-    /// Gives the authorisation key to the agent of `key`, if that may have it.
-    fn hand_to<'a>(
-        &'a self,
-        authkey: AuthKey,
-        key: &Key,
-        requester: &'a Requester,
-        entry: &Entry<'_>,
-        since: Instant<Monotonic>,
-    ) -> Result<Request<'a>, (AuthKey, Refusal)> {
-        let Some(agent) = agent::KEY_TYPE.payload(key) else {
-            return Err((authkey, Refusal::Unfit(Outcome::Withdrawn)));
-        };
-        let Some(thread) = agent.thread() else {
-            return Err((authkey, Refusal::Dead));
-        };
-        if thread.is_of_current_process() {
-            return Err((authkey, Refusal::Unfit(Outcome::OwnProcess)));
-        }
-
-        // From here to the signal the agent's program stays what it is, and the keyring belongs to
-        // the credentials that are checked. One that is in exec just now is about to be dead.
-        let Some(exec_guard) = thread.try_lock_exec() else {
-            return Err((authkey, Refusal::Unfit(Outcome::InExec)));
-        };
-        if !agent.is_alive(&thread) {
-            return Err((authkey, Refusal::Dead));
-        }
-        let Ok(agent_cred) = thread.cred() else {
-            return Err((authkey, Refusal::Dead));
-        };
-        let Some(ring) = cred::process_keyring(&agent_cred) else {
-            return Err((authkey, Refusal::Unfit(Outcome::NoProcessKeyring)));
-        };
-        if key.validate().is_err() {
-            return Err((authkey, Refusal::Unfit(Outcome::Withdrawn)));
-        }
-        if let Err(denial) = judge(&thread, &agent_cred, requester, &authkey) {
-            agent.outcomes().count(denial.into());
-            return Err((authkey, Refusal::Unfit(denial.into())));
-        }
-        if !agent.signal().would_be_seen_by(&thread) {
-            return Err((authkey, Refusal::Unfit(Outcome::Deaf)));
-        }
-        let serial = authkey.target().serial();
-        let Ok(asked) = agent.asked().enter(since) else {
-            return Err((authkey, Refusal::Unfit(Outcome::NoMemory)));
-        };
-        if entry.set_agent(thread.tgid()).is_err() {
-            return Err((authkey, Refusal::Unfit(Outcome::Cycle)));
-        }
-
-        let authkey = match authkey.hand_to(&ring, &self.revocations) {
-            Ok(authkey) => authkey,
-            Err((authkey, error)) => {
-                entry.clear_agent();
-                let outcome = if error == ENOMEM {
-                    Outcome::NoMemory
-                } else {
-                    Outcome::NotLinked
-                };
-                return Err((authkey, Refusal::Unfit(outcome)));
-            }
-        };
-        trace::handover(authkey.target(), thread.tgid(), agent.signal().number());
-
-        // The signal only says that there is a request. If the queue is full it is sent later, and
-        // if the agent is gone the wait notices that.
-        let is_told = agent
-            .signal()
-            .send(&thread, &agent_cred, requester, serial)
-            .is_ok();
-        drop(exec_guard);
-
-        Ok(Request {
-            authkey,
-            agent,
-            asked,
-            thread,
-            requester,
-            since,
-            is_told,
-        })
-    }
-}
-
-/// The nearest valid agent key for the type of `target` in the session keyring of the requester
-/// as who it really is.
+/// The nearest valid agent key for the type of `target` in the session keyring of the requester's
+/// real credentials.
 fn find(requester: &Requester, target: &Key) -> Option<ARef<Key>> {
     let keyring = cred::session_keyring(requester.real())?;
 
     requester
-        .as_real(|| agent::KEY_TYPE.search(&keyring, target.type_name()))
+        .as_real(|| key_type::search(&keyring, target.type_name()))
         .ok()
 }
 

@@ -7,10 +7,10 @@
 pub(crate) mod authkey;
 pub(crate) mod cred;
 pub(crate) mod debugfs;
-pub(crate) mod detour;
+pub(crate) mod hook;
 pub(crate) mod key;
 pub(crate) mod key_type;
-pub(crate) mod raw_spin_lock;
+pub(crate) mod params;
 pub(crate) mod revocation;
 pub(crate) mod seq_file;
 pub(crate) mod signal;

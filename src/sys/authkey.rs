@@ -34,36 +34,11 @@ use kernel::{
     cred::Credential,
     ffi::{
         c_int,
-        c_uint,
-        c_void, //
+        c_uint, //
     },
     prelude::*,
     sync::aref::ARef, //
 };
-
-/// What identifies an authorisation key while its request runs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct AuthKeyId(usize);
-
-impl AuthKeyId {
-    pub(super) fn from_raw(authkey: *const kbindings::key) -> Self {
-        Self(authkey.addr())
-    }
-
-    /// The smallest of all, for ordered look-ups.
-    pub(crate) const FIRST: Self = Self(0);
-
-    /// The smallest that is greater than this one.
-    pub(crate) fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
-    }
-
-    /// A made-up one.
-    #[cfg(CONFIG_KUNIT = "y")]
-    pub(crate) fn for_test(number: usize) -> Self {
-        Self(number)
-    }
-}
 
 /// The references on an authorisation key that only its actor knows, once it was handed out: the
 /// actor's caller's, and that of the [`Revocation`].
@@ -107,11 +82,6 @@ impl AuthKey {
         }
     }
 
-    /// What identifies the key while its request runs.
-    pub(crate) fn id(&self) -> AuthKeyId {
-        AuthKeyId::from_raw(self.key.as_ptr())
-    }
-
     /// The key under construction.
     pub(crate) fn target(&self) -> &Key {
         &self.target
@@ -123,6 +93,17 @@ impl AuthKey {
         // SAFETY: By the type invariant the record is valid, and it holds a reference on the
         // credentials. It is not yet settled: that takes the object.
         unsafe { Credential::from_ptr((*record(&self.key)).cred) }
+    }
+
+    /// Whether the current task, with its subjective credentials, possesses the keyring that the
+    /// target key is linked into, or that is the task's own user or user-session keyring. May
+    /// sleep.
+    ///
+    /// The authority gives its holder possession of that keyring.
+    pub(crate) fn destination_is_possessed(&self) -> bool {
+        // SAFETY: By the type invariant the record is valid, and it holds a reference on the
+        // keyring.
+        unsafe { bindings::keyagent_helper_possesses((*record(&self.key)).dest_keyring) }
     }
 
     /// The thread whose keyrings these are, unless it is gone.
@@ -139,33 +120,29 @@ impl AuthKey {
         self.end(error, ttl)
     }
 
-    /// Leaves the end of the request to the actor at `entry`. May sleep, as long as that likes.
+    /// Leaves the request to `/sbin/request-key`, as if there were no hook. Sleeps as long as that
+    /// program runs.
     ///
-    /// Returns what that returned.
-    ///
-    /// # Safety
-    ///
-    /// `entry` must be the entry of a `request_key_actor_t` function, and `aux` what its caller
-    /// gave.
-    pub(super) unsafe fn leave_to(mut self, entry: usize, aux: *mut c_void) -> c_int {
-        // INVARIANT: The other actor settles the key.
+    /// Returns what the actor has to return.
+    pub(crate) fn leave_to_original(mut self) -> c_int {
+        // INVARIANT: The original settles the key.
         self.settled = true;
 
-        // SAFETY: By the type invariant nothing was done with the key: it is as the other actor
-        // expects it.
-        unsafe { bindings::keyagent_helper_call_actor(entry, self.key.as_ptr(), aux) }
+        // SAFETY: The key was given to an actor, so the hook is in force. By the type invariant
+        // nothing was done with the key: it is as the original expects it.
+        unsafe { bindings::keyagent_call_original_upcall(self.key.as_ptr()) }
     }
 
     /// Links the key into the keyring of an agent, which can assume the authority from then on.
     /// May sleep.
     ///
-    /// When it cannot be linked the key comes back as it was, with the reason.
+    /// When the key cannot be linked it comes back as it was, with the reason.
     pub(crate) fn hand_to<'q>(
         mut self,
         ring: &Keyring,
         revocations: &'q RevocationQueue,
     ) -> Result<HandedAuthKey<'q>, (Self, Error)> {
-        // All that the end of the request needs is there before the beginning.
+        // The memory that the end of the request takes is allocated before the beginning.
         let revocation = match Revocation::new(self.key.clone()) {
             Ok(revocation) => revocation,
             Err(error) => return Err((self, error)),

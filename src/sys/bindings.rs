@@ -90,5 +90,5 @@ macro_rules! check_sizes {
 check_sizes! {
     callback_head => keyagent_offset_KEYAGENT_SIZE_CALLBACK_HEAD,
     work_struct => keyagent_offset_KEYAGENT_SIZE_WORK_STRUCT,
-    raw_spinlock_t => keyagent_offset_KEYAGENT_SIZE_RAW_SPINLOCK,
+    llist_node => keyagent_offset_KEYAGENT_SIZE_LLIST_NODE,
 }

@@ -6,7 +6,7 @@
 
 #include <linux/cred.h>
 #include <linux/key-type.h>
-#include <linux/kprobes.h>
+#include <linux/llist.h>
 #include <linux/seq_file.h>
 #include <linux/workqueue.h>
 #include <keys/request_key_auth-type.h>
@@ -45,5 +45,5 @@ enum keyagent_offset {
 	KEYAGENT_OFFSET_SEQ_FILE_PRIVATE = offsetof(struct seq_file, private),
 	KEYAGENT_SIZE_CALLBACK_HEAD = sizeof(struct callback_head),
 	KEYAGENT_SIZE_WORK_STRUCT = sizeof(struct work_struct),
-	KEYAGENT_SIZE_RAW_SPINLOCK = sizeof(raw_spinlock_t),
+	KEYAGENT_SIZE_LLIST_NODE = sizeof(struct llist_node),
 };

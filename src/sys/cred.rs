@@ -164,6 +164,41 @@ pub(crate) fn current_has_process_keyring() -> bool {
     process_keyring(Requester::current().subjective()).is_some()
 }
 
+/// Whether the caller of a system call may configure the whole system.
+pub(crate) fn current_may_administer_system() -> bool {
+    may_administer_system(Requester::current().subjective())
+}
+
+/// A user of an agent, among whom the agent's requests are shared out.
+///
+/// A user namespace that the agent's user made for others is a tenant. The processes in any other
+/// namespace count for the user who made it, and those in the agent's own namespace for themselves.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tenant {
+    /// A user, by the number in the initial user namespace.
+    User(u32),
+    /// A user namespace, by its address, for as long as a request comes from it.
+    Namespace(usize),
+}
+
+impl Tenant {
+    /// The tenant that `requester` is for `agent`.
+    pub(crate) fn of(requester: &Credential, agent: &Credential) -> Self {
+        let mut uid = 0;
+
+        // SAFETY: Both are valid, and hold references on their user namespaces, which hold those
+        // on their parents.
+        let namespace = unsafe {
+            bindings::keyagent_helper_tenant(requester.as_ptr(), agent.as_ptr(), &raw mut uid)
+        };
+        if namespace.is_null() {
+            Self::User(uid)
+        } else {
+            Self::Namespace(namespace.addr())
+        }
+    }
+}
+
 /// Whether a task with the credentials `agent` could trace one that lives in the user namespace
 /// of `other`, whoever that is.
 pub(crate) fn may_trace_in_user_ns_of(agent: &Credential, other: &Credential) -> bool {

@@ -2,8 +2,12 @@
 /* C inlines and macros of the kernel as functions that Rust can call. */
 
 #include <linux/capability.h>
+#include <linux/compat.h>
 #include <linux/cred.h>
 #include <linux/debugfs.h>
+#include <linux/freezer.h>
+#include <linux/keyctl.h>
+#include <linux/llist.h>
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
@@ -12,21 +16,12 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/exec_state.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
 #include <linux/user_namespace.h>
-
-#ifdef CONFIG_X86_KERNEL_IBT
-#include <asm/ibt.h>
-#endif
+#include <asm/syscall.h>
+#include <asm/unistd.h>
 
 #include "helpers.h"
-
-/*
- * The detour ends with the last instructions of a call that holds the module no
- * more, and where a task can be preempted in them only RCU tasks wait for it.
- */
-#if defined(CONFIG_PREEMPTION) && !defined(CONFIG_TASKS_RCU)
-#error "keyagent needs CONFIG_TASKS_RCU, which CONFIG_OPTPROBES selects"
-#endif
 
 const struct cred *keyagent_helper_current_cred(void)
 {
@@ -82,6 +77,25 @@ bool keyagent_helper_cred_capable_over(const struct cred *cred,
 	return capable;
 }
 
+/* See Tenant in cred.rs. Returns the namespace, or NULL and a user in *@uid. */
+const struct user_namespace *
+keyagent_helper_tenant(const struct cred *requester, const struct cred *agent,
+		       uid_t *uid)
+{
+	const struct user_namespace *ns, *child = NULL;
+	kuid_t user = requester->uid;
+
+	for (ns = requester->user_ns; ns && ns != agent->user_ns; ns = ns->parent)
+		child = ns;
+	if (ns && child) {
+		if (uid_eq(child->owner, agent->uid))
+			return child;
+		user = child->owner;
+	}
+	*uid = __kuid_val(user);
+	return NULL;
+}
+
 void keyagent_helper_key_get(struct key *key)
 {
 	__key_get(key);
@@ -97,11 +111,83 @@ struct key *keyagent_helper_key_ref_to_ptr(key_ref_t ref)
 	return key_ref_to_ptr(ref);
 }
 
+void keyagent_helper_key_keep(struct key *key)
+{
+	set_bit(KEY_FLAG_KEEP, &key->flags);
+}
+
+static bool is_own_keyring(const struct key *keyring, key_serial_t special)
+{
+	key_ref_t ref = lookup_user_key(special, KEY_LOOKUP_PARTIAL,
+					KEY_DEFER_PERM_CHECK);
+	bool own = !IS_ERR(ref) && key_ref_to_ptr(ref) == keyring;
+
+	if (!IS_ERR(ref))
+		key_ref_put(ref);
+	return own;
+}
+
+/*
+ * Whether the current task possesses the keyring, with its subjective
+ * credentials and an authority that it assumed, or it is the task's own user or
+ * user-session keyring.
+ */
+bool keyagent_helper_possesses(struct key *keyring)
+{
+	const struct cred *cred = current_cred();
+	bool possessed;
+	key_ref_t ref;
+
+	if (keyring == cred->thread_keyring ||
+	    keyring == cred->process_keyring ||
+	    keyring == cred->session_keyring)
+		return true;
+
+	ref = lookup_user_key(keyring->serial, KEY_LOOKUP_PARTIAL,
+			      KEY_DEFER_PERM_CHECK);
+	possessed = !IS_ERR(ref) && is_key_possessed(ref);
+	if (!IS_ERR(ref))
+		key_ref_put(ref);
+	if (possessed)
+		return true;
+
+	return test_bit(KEY_FLAG_UID_KEYRING, &keyring->flags) &&
+	       (is_own_keyring(keyring, KEY_SPEC_USER_KEYRING) ||
+		is_own_keyring(keyring, KEY_SPEC_USER_SESSION_KEYRING));
+}
+
+/*
+ * The restriction of a keyring to agent keys, for KEYCTL_RESTRICT_KEYRING. What
+ * is linked into such a keyring with KEYAGENT_SHARED stays there.
+ */
+static int link_agents_only(struct key *keyring, const struct key_type *type,
+			    const union key_payload *payload,
+			    struct key *restrict_key)
+{
+	if (strcmp(type->name, "keyagent"))
+		return -EPERM;
+	set_bit(KEY_FLAG_KEEP, &keyring->flags);
+	return 0;
+}
+
+struct key_restriction *keyagent_helper_agents_only(const char *params)
+{
+	struct key_restriction *restriction;
+
+	if (params && *params)
+		return ERR_PTR(-EINVAL);
+	restriction = kzalloc_obj(*restriction);
+	if (!restriction)
+		return ERR_PTR(-ENOMEM);
+	restriction->check = link_agents_only;
+	return restriction;
+}
+
 unsigned int keyagent_helper_key_usage(const struct key *key)
 {
 	unsigned int usage = refcount_read(&key->usage);
 
-	/* What was done by who held a reference is seen when it is gone. */
+	/* Once a reference is gone, its holder's writes are visible here. */
 	smp_rmb();
 	return usage;
 }
@@ -117,6 +203,47 @@ bool keyagent_helper_task_is_worker(struct task_struct *task)
 {
 	return READ_ONCE(task->flags) &
 	       (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER);
+}
+
+/*
+ * Set before the new program is read, and cleared when it runs or exec has
+ * failed. Only the task itself writes it, and a late answer does no harm.
+ */
+bool keyagent_helper_task_is_in_exec(struct task_struct *task)
+{
+	return data_race((bool)task->in_execve);
+}
+
+bool keyagent_helper_current_is_killed(void)
+{
+	return fatal_signal_pending(current);
+}
+
+bool keyagent_helper_current_calls_request_key(void)
+{
+	int nr = syscall_get_nr(current, task_pt_regs(current));
+
+	if (in_compat_syscall()) {
+#if defined(__NR_ia32_request_key)
+		return nr == __NR_ia32_request_key;
+#elif defined(__NR_compat32_request_key)
+		return nr == __NR_compat32_request_key;
+#else
+		return false;
+#endif
+	}
+	return nr == __NR_request_key;
+}
+
+bool keyagent_helper_current_is_being_frozen(void)
+{
+	return freezing(current) ||
+	       READ_ONCE(current->jobctl) & JOBCTL_TRAP_FREEZE;
+}
+
+void keyagent_helper_restart_current(void)
+{
+	set_thread_flag(TIF_SIGPENDING);
 }
 
 u64 keyagent_helper_task_exec_id(struct task_struct *task)
@@ -176,6 +303,27 @@ pid_t keyagent_helper_current_pid_for(struct task_struct *task)
 }
 
 /*
+ * Takes the siglock of a task, whose sighand may be replaced or taken away until
+ * then. Returns NULL when the task has none any more.
+ */
+static struct sighand_struct *lock_sighand(struct task_struct *task,
+					   unsigned long *flags)
+{
+	struct sighand_struct *sighand;
+
+	rcu_read_lock();
+	while ((sighand = rcu_dereference(task->sighand))) {
+		/* Type-stable memory: it may be another process' by now. */
+		spin_lock_irqsave(&sighand->siglock, *flags);
+		if (sighand == rcu_access_pointer(task->sighand))
+			break;
+		spin_unlock_irqrestore(&sighand->siglock, *flags);
+	}
+	rcu_read_unlock();
+	return sighand;
+}
+
+/*
  * Whether the task would see the signal, and survive it: blocked, waited for,
  * or handled.
  *
@@ -185,31 +333,47 @@ pid_t keyagent_helper_current_pid_for(struct task_struct *task)
 bool keyagent_helper_sees_signal(struct task_struct *task, int sig)
 {
 	struct sighand_struct *sighand;
-	bool sees = false;
 	__sighandler_t handler;
 	unsigned long flags;
+	bool sees;
 
-	rcu_read_lock();
-again:
-	sighand = rcu_dereference(task->sighand);
+	sighand = lock_sighand(task, &flags);
 	if (!sighand)
-		goto out;
-
-	/* Type-stable memory: it may have become another process' by now. */
-	spin_lock_irqsave(&sighand->siglock, flags);
-	if (sighand != rcu_access_pointer(task->sighand)) {
-		spin_unlock_irqrestore(&sighand->siglock, flags);
-		goto again;
-	}
-
+		return false;
 	handler = sighand->action[sig - 1].sa.sa_handler;
 	sees = sigismember(&task->blocked, sig) ||
 	       sigismember(&task->real_blocked, sig) ||
 	       (handler != SIG_DFL && handler != SIG_IGN);
 	spin_unlock_irqrestore(&sighand->siglock, flags);
-out:
-	rcu_read_unlock();
 	return sees;
+}
+
+/* How many entries of a queue are looked at, with interrupts off. */
+#define MAX_QUEUED 4096
+
+/*
+ * The number of signals with this si_code in the task's own queue; UINT_MAX when
+ * the queue is longer than what is looked at.
+ */
+unsigned int keyagent_helper_queued_signals(struct task_struct *task, int code)
+{
+	struct sighand_struct *sighand;
+	unsigned int steps = 0, found = 0;
+	struct sigqueue *entry;
+	unsigned long flags;
+
+	sighand = lock_sighand(task, &flags);
+	if (!sighand)
+		return 0;
+	list_for_each_entry(entry, &task->pending.list, list) {
+		if (++steps > MAX_QUEUED) {
+			found = UINT_MAX;
+			break;
+		}
+		found += entry->info.si_code == code;
+	}
+	spin_unlock_irqrestore(&sighand->siglock, flags);
+	return found;
 }
 
 /* 0 when @pid is not visible to the current task. */
@@ -222,41 +386,6 @@ pid_t keyagent_helper_current_pid_nr_of(struct pid *pid)
 pid_t keyagent_helper_seq_pid_nr(struct seq_file *m, struct pid *pid)
 {
 	return pid_nr_ns(pid, proc_pid_ns(file_inode(m->file)->i_sb));
-}
-
-void keyagent_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name,
-					struct lock_class_key *key)
-{
-#ifdef CONFIG_DEBUG_SPINLOCK
-	__raw_spin_lock_init(lock, name, key, LD_WAIT_SPIN);
-#else
-	raw_spin_lock_init(lock);
-#endif
-}
-
-unsigned long keyagent_helper_raw_spin_lock(raw_spinlock_t *lock)
-{
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(lock, flags);
-	return flags;
-}
-
-bool keyagent_helper_raw_spin_trylock(raw_spinlock_t *lock,
-				      unsigned long *flags)
-{
-	return raw_spin_trylock_irqsave(lock, *flags);
-}
-
-void keyagent_helper_raw_spin_unlock(raw_spinlock_t *lock,
-				     unsigned long flags)
-{
-	raw_spin_unlock_irqrestore(lock, flags);
-}
-
-void keyagent_helper_raw_spin_assert_held(raw_spinlock_t *lock)
-{
-	lockdep_assert_held(lock);
 }
 
 /* In a hurry, for what the callback does takes an authority away. */
@@ -281,35 +410,14 @@ void keyagent_helper_queue_work(struct workqueue_struct *wq,
 	queue_work(wq, work);
 }
 
-/*
- * The entry of the probed function. On x86 a probe on a function that begins
- * with ENDBR is moved behind it, and an indirect call must not land there.
- */
-unsigned long keyagent_helper_kprobe_entry(const struct kprobe *kp)
+bool keyagent_helper_llist_add(struct llist_node *node, struct llist_head *head)
 {
-	unsigned long addr = (unsigned long)kp->addr;
-
-#ifdef CONFIG_X86_KERNEL_IBT
-	if (__is_endbr(*(u32 *)(addr - ENDBR_INSN_SIZE)))
-		addr -= ENDBR_INSN_SIZE;
-#endif
-	return addr;
+	return llist_add(node, head);
 }
 
-unsigned long keyagent_helper_regs_arg0(struct pt_regs *regs)
+struct llist_node *keyagent_helper_llist_del_all(struct llist_head *head)
 {
-	return regs_get_kernel_argument(regs, 0);
-}
-
-void keyagent_helper_regs_redirect(struct pt_regs *regs, unsigned long target)
-{
-	instruction_pointer_set(regs, target);
-}
-
-int keyagent_helper_call_actor(unsigned long actor, struct key *authkey,
-			       void *aux)
-{
-	return ((request_key_actor_t)actor)(authkey, aux);
+	return llist_del_all(head);
 }
 
 static int keyagent_debugfs_open(struct inode *inode, struct file *file)

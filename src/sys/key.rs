@@ -16,9 +16,15 @@ use kernel::{
         to_result, //
     },
     prelude::*,
-    sync::aref::{
-        ARef,
-        AlwaysRefCounted, //
+    sync::{
+        aref::{
+            ARef,
+            AlwaysRefCounted, //
+        },
+        atomic::{
+            Acquire,
+            Atomic, //
+        }, //
     },
     types::Opaque, //
 };
@@ -116,25 +122,29 @@ impl Key {
         unsafe { bindings::keyagent_helper_key_usage(self.as_ptr()) }
     }
 
+    /// Keeps user space from revoking, invalidating or timing out the key.
+    pub(super) fn keep(&self) {
+        // SAFETY: The key is valid.
+        unsafe { bindings::keyagent_helper_key_keep(self.as_ptr()) };
+    }
+
     /// Reads one bit of the key's flags, ordered before all that follows, like
     /// `test_bit_acquire()`.
     fn flag_acquire(&self, bit: u32) -> bool {
         // SAFETY: The key is valid, and its flags are only touched by atomic operations.
-        let flags = unsafe {
-            core::sync::atomic::AtomicUsize::from_ptr((&raw mut (*self.as_ptr()).flags).cast())
-        };
-        flags.load(core::sync::atomic::Ordering::Acquire) & (1 << bit) != 0
+        let flags: &Atomic<usize> =
+            unsafe { Atomic::from_ptr((&raw mut (*self.as_ptr()).flags).cast()) };
+        flags.load(Acquire) & (1 << bit) != 0
     }
 
     /// Whether the key was instantiated positively.
     pub(crate) fn is_positive(&self) -> bool {
         // SAFETY: The key is valid. The C side reads the state with acquire semantics, which the
         // pairing in `mark_key_instantiated()` needs before the payload is looked at.
-        let state = unsafe {
-            core::sync::atomic::AtomicI16::from_ptr((&raw mut (*self.as_ptr()).state).cast())
-        };
+        let state: &Atomic<i16> =
+            unsafe { Atomic::from_ptr((&raw mut (*self.as_ptr()).state).cast()) };
         // `KEY_IS_POSITIVE`.
-        state.load(core::sync::atomic::Ordering::Acquire) == 1
+        state.load(Acquire) == 1
     }
 
     /// Fails with the reason when the key is revoked, expired or invalidated.

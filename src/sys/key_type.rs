@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Key types.
+//! The key type `keyagent`, as the key service sees it.
 //!
 //! C header: [`include/linux/key-type.h`](srctree/include/linux/key-type.h).
-
-use crate::errno::enokey;
+//!
+//! [`crate::agent`] decides what a key of the type is. The payload of a key is a pointer to an
+//! [`Agent`], and is freed a grace period after the key service gave it up: a reader of /proc/keys
+//! may still describe the key.
 
 use super::{
     authkey::AuthKey,
@@ -15,17 +17,20 @@ use super::{
     },
     seq_file::Output, //
 };
+use crate::{
+    agent::{
+        self,
+        Agent, //
+    },
+    errno::enokey, //
+};
 use core::{
-    marker::PhantomData,
-    ptr::null_mut,
-    sync::atomic::{
-        AtomicBool,
-        AtomicPtr,
-        Ordering, //
-    }, //
+    ops::Deref,
+    ptr::null_mut, //
 };
 use kernel::{
     bindings as kbindings,
+    container_of,
     error::{
         from_result,
         to_result, //
@@ -37,282 +42,299 @@ use kernel::{
         c_void, //
     },
     prelude::*,
-    str::CString,
     sync::{
         aref::ARef,
+        atomic::{
+            Acquire,
+            Atomic,
+            Full, //
+        },
         Arc,
         ArcBorrow, //
     },
     types::Opaque, //
 };
 
-/// What a key type of this module decides.
-pub(crate) trait KeyType: Sized + 'static {
-    /// The name of the type, by which user space asks for it.
-    const NAME: &'static CStr;
-
-    /// What an instantiated key holds. It does not change.
-    type Payload: Send + Sync;
-
-    /// Checks the description of a new key. May sleep.
-    fn vet_description(description: &CStr) -> Result;
-
-    /// Makes the payload of a new key from what the caller of add_key(2) gave. Runs in the
-    /// caller's context with no lock of the key held, and may sleep.
-    fn preparse(data: &[u8]) -> Result<Arc<Self::Payload>>;
-
-    /// What KEYCTL_READ returns. Runs in the caller's context with the key's semaphore held for
-    /// reading, and may sleep.
-    fn read(payload: &Self::Payload) -> Result<CString>;
-
-    /// Writes what /proc/keys shows of a key. Runs under RCU and must not sleep.
-    fn describe(description: &CStr, payload: Option<&Self::Payload>, out: &Output<'_>);
-
-    /// The error for those who request a key of this type: it is only ever added.
-    const REQUEST_ERROR: Error;
+/// An agent in memory that RCU frees.
+#[pin_data]
+struct Payload {
+    #[pin]
+    rcu: Opaque<kbindings::callback_head>,
+    #[pin]
+    agent: Agent,
 }
 
-/// The `struct key_type` of `T`: lockdep wants it in static memory.
-pub(crate) struct StaticKeyType<T: KeyType> {
-    inner: Opaque<bindings::key_type>,
-    registered: AtomicBool,
-    _type: PhantomData<fn() -> T>,
-}
+/// A reference on an agent.
+#[derive(Clone)]
+pub(crate) struct AgentRef(Arc<Payload>);
 
-// SAFETY: The C side synchronises access to the fields that change, and `T` is not stored.
-unsafe impl<T: KeyType> Sync for StaticKeyType<T> {}
+impl Deref for AgentRef {
+    type Target = Agent;
 
-impl<T: KeyType> StaticKeyType<T> {
-    /// A type that is not yet registered.
-    pub(crate) const fn new() -> Self {
-        // SAFETY: All zeroes is a valid value: no name, no operations, no lock class.
-        let mut inner: bindings::key_type = unsafe { core::mem::zeroed() };
-
-        inner.name = T::NAME.to_bytes_with_nul().as_ptr();
-        inner.def_datalen = size_of::<T::Payload>();
-        inner.vet_description = Some(Self::vet_description);
-        inner.preparse = Some(Self::preparse);
-        inner.free_preparse = Some(Self::free_preparse);
-        inner.instantiate = Some(bindings::generic_key_instantiate);
-        inner.destroy = Some(Self::destroy);
-        inner.describe = Some(Self::describe);
-        inner.read = Some(Self::read);
-        inner.request_key = Some(Self::request_key);
-
-        Self {
-            inner: Opaque::new(inner),
-            registered: AtomicBool::new(false),
-            _type: PhantomData,
-        }
-    }
-
-    /// Makes the type known to the key service until the registration is dropped.
-    pub(crate) fn register(&'static self) -> Result<Registration<T>> {
-        if self.registered.swap(true, Ordering::Relaxed) {
-            return Err(EEXIST);
-        }
-
-        // SAFETY: The type is a static, complete, and not registered yet.
-        to_result(unsafe { bindings::register_key_type(self.inner.get()) })
-            .inspect_err(|_| self.registered.store(false, Ordering::Relaxed))?;
-
-        // INVARIANT: Just registered.
-        Ok(Registration(self))
-    }
-
-    /// The nearest valid key of this type and `description` in `keyring`, which the caller
-    /// possesses, and in those linked into it. Searches with the subjective credentials of the
-    /// current task. May sleep.
-    pub(crate) fn search(
-        &'static self,
-        keyring: &Keyring,
-        description: &CStr,
-    ) -> Result<ARef<Key>> {
-        keyring.search(self.inner.get(), description)
-    }
-
-    /// The payload of a key of this type, unless the key is not instantiated.
-    pub(crate) fn payload(&'static self, key: &Key) -> Option<Arc<T::Payload>> {
-        if !core::ptr::eq(key.key_type().cast(), self.inner.get()) || !key.is_positive() {
-            return None;
-        }
-        // SAFETY: It is a positive key of this type: the pointer is that of the `Arc` that
-        // `preparse` returned, and only `destroy` gives that up, when there is no reference on the
-        // key, or when the type is unregistered, which by the order of tear-down happens after the
-        // last request.
-        unsafe {
-            let payload = Self::slot(key.as_ptr()).load(Ordering::Acquire);
-            (!payload.is_null()).then(|| Arc::from(ArcBorrow::from_raw(payload)))
-        }
-    }
-
-    /// The pointer to the payload in the key.
-    ///
-    /// # Safety
-    ///
-    /// `key` must point to a valid key of this type for `'a`.
-    unsafe fn slot<'a>(key: *mut kbindings::key) -> &'a AtomicPtr<T::Payload> {
-        // SAFETY: The key is valid, and generic_key_instantiate() and the functions here, which
-        // use whole pointers, are the only ones to write the word.
-        unsafe {
-            let payload = &raw mut (*key).__bindgen_anon_4.payload;
-            AtomicPtr::from_ptr((&raw mut (*payload).rcu_data0).cast())
-        }
-    }
-
-    /// # Safety
-    ///
-    /// Called by the key service in the context of the caller of add_key(2), with no lock held
-    /// that a key type could take; may sleep. `description` ends with a NUL.
-    unsafe extern "C" fn vet_description(description: *const c_char) -> c_int {
-        // SAFETY: As above.
-        let description = unsafe { CStr::from_char_ptr(description) };
-        from_result(|| T::vet_description(description).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// Called by the key service in the context of the caller of add_key(2), with key_types_sem
-    /// held for reading; may sleep. `prep` is exclusively the callee's, and its data are null or
-    /// as long as it says.
-    unsafe extern "C" fn preparse(prep: *mut bindings::key_preparsed_payload) -> c_int {
-        // SAFETY: As above.
-        let (prep, data) = unsafe {
-            let prep = &mut *prep;
-            let data: &[u8] = if prep.data.is_null() {
-                &[]
-            } else {
-                core::slice::from_raw_parts(prep.data.cast(), prep.datalen)
-            };
-            (prep, data)
-        };
-
-        from_result(|| {
-            let payload = T::preparse(data)?;
-            prep.payload.rcu_data0 = Arc::into_raw(payload).cast_mut().cast();
-            Ok(0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// Called by the key service after `preparse`, with the same `prep` and in the same context,
-    /// whether that failed or the key took the payload away.
-    unsafe extern "C" fn free_preparse(prep: *mut bindings::key_preparsed_payload) {
-        // SAFETY: The payload is null, or `preparse` made it and no key has taken it.
-        unsafe {
-            let payload = core::mem::replace(&mut (*prep).payload.rcu_data0, null_mut());
-            if !payload.is_null() {
-                drop(Arc::from_raw(payload.cast::<T::Payload>().cast_const()));
-            }
-        }
-    }
-
-    /// # Safety
-    ///
-    /// Called by the key service's garbage collector in a work item, which may sleep: when nobody
-    /// can reach the key any more, or, with the key's type changed and its semaphore held, because
-    /// this type is being unregistered.
-    unsafe extern "C" fn destroy(key: *mut kbindings::key) {
-        // SAFETY: The key is valid, and the garbage collector destroys it once.
-        let (payload, key) = unsafe {
-            (
-                Self::slot(key).swap(null_mut(), Ordering::AcqRel),
-                Key::from_ptr(key),
-            )
-        };
-        if payload.is_null() {
-            return;
-        }
-
-        // A key that is in use loses its type while the type is unregistered: a reader of
-        // /proc/keys may be describing it as one of this type still.
-        if key.type_name() != T::NAME {
-            // SAFETY: The garbage collector's work may sleep.
-            unsafe { kbindings::synchronize_rcu() };
-        }
-
-        // SAFETY: `preparse` made the payload, and the exchange above took it out of the key.
-        drop(unsafe { Arc::from_raw(payload) });
-    }
-
-    /// # Safety
-    ///
-    /// Called for a reader of /proc/keys under RCU and key_serial_lock; must not sleep. Both
-    /// pointers are valid.
-    unsafe extern "C" fn describe(key: *const kbindings::key, m: *mut kbindings::seq_file) {
-        // SAFETY: As above.
-        let (key, slot, out) = unsafe {
-            (
-                Key::from_ptr(key),
-                Self::slot(key.cast_mut()),
-                Output::from_ptr(m),
-            )
-        };
-
-        let payload = if key.is_positive() {
-            // SAFETY: Made by `preparse`; only freed a grace period after it was taken away.
-            unsafe { slot.load(Ordering::Acquire).as_ref() }
-        } else {
-            None
-        };
-        T::describe(key.description(), payload, &out);
-    }
-
-    /// # Safety
-    ///
-    /// Called by the key service in the context of the caller of KEYCTL_READ, with the key's
-    /// semaphore held for reading, and the key not dead; may sleep. `buffer` is null or has room
-    /// for `size` bytes.
-    unsafe extern "C" fn read(
-        key: *const kbindings::key,
-        buffer: *mut c_char,
-        size: usize,
-    ) -> c_long {
-        // SAFETY: As above: who takes the payload of a key in use holds the semaphore for writing.
-        let payload = unsafe { Self::slot(key.cast_mut()).load(Ordering::Acquire).as_ref() };
-
-        let text = match payload.ok_or_else(enokey).and_then(T::read) {
-            Ok(text) => text,
-            Err(error) => return error.to_errno() as c_long,
-        };
-        let bytes = text.to_bytes();
-        if !buffer.is_null() {
-            // SAFETY: The buffer has room for as much; both are the caller's alone.
-            unsafe {
-                core::ptr::copy_nonoverlapping(
-                    bytes.as_ptr(),
-                    buffer.cast(),
-                    bytes.len().min(size), //
-                );
-            }
-        }
-        bytes.len() as c_long
-    }
-
-    /// # Safety
-    ///
-    /// Called by request_key() in the requester's context, which owns both keys during the call;
-    /// may sleep.
-    unsafe extern "C" fn request_key(authkey: *mut kbindings::key, _aux: *mut c_void) -> c_int {
-        // SAFETY: The actor is given the authorisation key to settle it.
-        unsafe { AuthKey::from_actor(authkey) }.reject(T::REQUEST_ERROR, 0)
+    fn deref(&self) -> &Agent {
+        &self.0.agent
     }
 }
 
-/// A key type's registration with the key service.
+/// A `struct key_type`. Lockdep wants it in static memory.
+struct StaticKeyType(Opaque<bindings::key_type>);
+
+// SAFETY: The C side synchronises access to the fields that change.
+unsafe impl Sync for StaticKeyType {}
+
+static KEY_TYPE: StaticKeyType = {
+    // SAFETY: All zeroes is a valid value: no name, no operations, no lock class.
+    let mut inner: bindings::key_type = unsafe { core::mem::zeroed() };
+
+    inner.name = agent::TYPE_NAME.to_bytes_with_nul().as_ptr();
+    inner.def_datalen = size_of::<Payload>();
+    inner.vet_description = Some(vet_description);
+    inner.preparse = Some(preparse);
+    inner.free_preparse = Some(free_preparse);
+    inner.instantiate = Some(instantiate);
+    inner.destroy = Some(destroy);
+    inner.describe = Some(describe);
+    inner.read = Some(read);
+    inner.request_key = Some(request_key);
+    inner.lookup_restriction = Some(bindings::keyagent_helper_agents_only);
+
+    StaticKeyType(Opaque::new(inner))
+};
+
+/// The type's registration with the key service.
 ///
 /// # Invariants
 ///
 /// The type is registered.
-pub(crate) struct Registration<T: KeyType>(&'static StaticKeyType<T>);
+pub(crate) struct Registration(());
 
-impl<T: KeyType> Drop for Registration<T> {
-    /// Waits until the garbage collector has taken the payload of every key of the type. May
-    /// sleep.
-    fn drop(&mut self) {
-        // SAFETY: The type is registered by the type invariant.
-        unsafe { bindings::unregister_key_type(self.0.inner.get()) };
-        self.0.registered.store(false, Ordering::Relaxed);
+impl Registration {
+    /// Makes the type known to the key service as long as the returned object lives. Called once,
+    /// when the module is loaded. May sleep.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: The type is a static, complete, and not registered yet: a second registration
+        // of the same name fails.
+        to_result(unsafe { bindings::register_key_type(KEY_TYPE.0.get()) })?;
+
+        // INVARIANT: Just registered.
+        Ok(Self(()))
     }
+}
+
+impl Drop for Registration {
+    /// Waits until the garbage collector has given up the payload of every key of the type, and
+    /// until RCU has freed them. May sleep.
+    fn drop(&mut self) {
+        // SAFETY: The type is registered by the type invariant. The callbacks that `destroy`
+        // queued have run after the barrier.
+        unsafe {
+            bindings::unregister_key_type(KEY_TYPE.0.get());
+            kbindings::rcu_barrier();
+        }
+    }
+}
+
+/// The nearest valid agent key with that description in `keyring`, which the caller possesses, and
+/// in those linked into it. Searches with the subjective credentials of the current task. May
+/// sleep.
+pub(crate) fn search(keyring: &Keyring, description: &CStr) -> Result<ARef<Key>> {
+    keyring.search(KEY_TYPE.0.get(), description)
+}
+
+/// The agent that `key` stands for; [`None`] when the key is of another type or not instantiated.
+pub(crate) fn agent(key: &Key) -> Option<AgentRef> {
+    if !core::ptr::eq(key.key_type().cast(), KEY_TYPE.0.get()) || !key.is_positive() {
+        return None;
+    }
+    // SAFETY: It is a positive key of this type: the pointer is that of the `Arc` that `preparse`
+    // made, and only `destroy` gives that up, when there is no reference on the key, or when the
+    // type is unregistered, which by the order of tear-down happens after the last request.
+    unsafe {
+        let payload = slot(key.as_ptr()).load(Acquire);
+        (!payload.is_null()).then(|| AgentRef(Arc::from(ArcBorrow::from_raw(payload))))
+    }
+}
+
+/// The pointer to the payload in the key.
+///
+/// # Safety
+///
+/// `key` must point to a valid key of this type for `'a`.
+unsafe fn slot<'a>(key: *mut kbindings::key) -> &'a Atomic<*mut Payload> {
+    // SAFETY: The key is valid. Only generic_key_instantiate() and the functions here write the
+    // word, as a whole.
+    unsafe {
+        let payload = &raw mut (*key).__bindgen_anon_4.payload;
+        Atomic::from_ptr((&raw mut (*payload).rcu_data0).cast())
+    }
+}
+
+/// # Safety
+///
+/// Called by the key service in the context of the caller of add_key(2), with no lock held that a
+/// key type could take; may sleep. `description` ends with a NUL.
+unsafe extern "C" fn vet_description(description: *const c_char) -> c_int {
+    // SAFETY: The caller passes a string.
+    let description = unsafe { CStr::from_char_ptr(description) };
+    from_result(|| agent::vet_description(description.to_bytes()).map(|()| 0))
+}
+
+/// # Safety
+///
+/// Called by the key service in the context of the caller of add_key(2), with `key_types_sem` held
+/// for reading; may sleep. `prep` is exclusively the callee's, and its data are null or as long as
+/// it says.
+unsafe extern "C" fn preparse(prep: *mut bindings::key_preparsed_payload) -> c_int {
+    // SAFETY: The caller keeps both valid and unchanged during the call.
+    let (prep, data) = unsafe {
+        let prep = &mut *prep;
+        let data: &[u8] = if prep.data.is_null() {
+            &[]
+        } else {
+            core::slice::from_raw_parts(prep.data.cast(), prep.datalen)
+        };
+        (prep, data)
+    };
+
+    from_result(|| {
+        let agent = agent::preparse(data)?;
+        let payload = Arc::pin_init(
+            try_pin_init!(Payload {
+                rcu: Opaque::uninit(),
+                agent <- agent,
+            }),
+            GFP_KERNEL,
+        )?;
+        prep.payload.rcu_data0 = Arc::into_raw(payload).cast_mut().cast();
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// Called by the key service after `preparse`, with the same `prep` and in the same context,
+/// whether that failed or the key took the payload away.
+unsafe extern "C" fn free_preparse(prep: *mut bindings::key_preparsed_payload) {
+    // SAFETY: The payload is null, or `preparse` made it and no key has taken it.
+    unsafe {
+        let payload = core::mem::replace(&mut (*prep).payload.rcu_data0, null_mut());
+        if !payload.is_null() {
+            drop(Arc::from_raw(payload.cast::<Payload>().cast_const()));
+        }
+    }
+}
+
+/// # Safety
+///
+/// Called by the key service with `key_construction_mutex` held, for a new key and the `prep` that
+/// `preparse` filled in.
+unsafe extern "C" fn instantiate(
+    key: *mut kbindings::key,
+    prep: *mut bindings::key_preparsed_payload,
+) -> c_int {
+    // SAFETY: The payload is the one that `preparse` made.
+    let is_shared = unsafe { (*(*prep).payload.rcu_data0.cast::<Payload>()).agent.is_shared() };
+
+    // SAFETY: The key service passes both on as it gave them.
+    let ret = unsafe { bindings::generic_key_instantiate(key, prep) };
+    if ret == 0 && is_shared {
+        // SAFETY: The key is valid.
+        unsafe { Key::from_ptr(key) }.keep();
+    }
+    ret
+}
+
+/// # Safety
+///
+/// Called by the key service's garbage collector in a work item: when nobody can reach the key any
+/// more, or, with the key's type changed and its semaphore held, because this type is being
+/// unregistered.
+unsafe extern "C" fn destroy(key: *mut kbindings::key) {
+    // SAFETY: The key is valid, and the garbage collector destroys it once.
+    let payload = unsafe { slot(key).xchg(null_mut(), Full) };
+    if payload.is_null() {
+        return;
+    }
+
+    // SAFETY: `preparse` made the payload, and the exchange above took it out of the key. The
+    // callback runs once, and before the module goes: see [`Registration`].
+    unsafe { bindings::keyagent_helper_call_rcu((*payload).rcu.get(), Some(free)) };
+}
+
+/// # Safety
+///
+/// Called by RCU, once, for the head in a payload that a key had; must not sleep.
+unsafe extern "C" fn free(rcu: *mut kbindings::callback_head) {
+    // SAFETY: The head is in a payload, whose reference `destroy` took from the key.
+    unsafe {
+        let rcu: *mut Opaque<kbindings::callback_head> = rcu.cast();
+        drop(Arc::from_raw(container_of!(rcu, Payload, rcu).cast_const()));
+    }
+}
+
+/// # Safety
+///
+/// Called for a reader of /proc/keys under RCU and `key_serial_lock`; must not sleep. Both pointers
+/// are valid.
+unsafe extern "C" fn describe(key: *const kbindings::key, m: *mut kbindings::seq_file) {
+    // SAFETY: Both are valid during the call.
+    let (key, slot, out) = unsafe {
+        (
+            Key::from_ptr(key),
+            slot(key.cast_mut()),
+            Output::from_ptr(m),
+        )
+    };
+
+    let payload = if key.is_positive() {
+        // SAFETY: Made by `preparse`; only freed a grace period after it was taken away.
+        unsafe { slot.load(Acquire).as_ref() }
+    } else {
+        None
+    };
+    agent::describe(key.description(), payload.map(|payload| &payload.agent), &out);
+}
+
+/// # Safety
+///
+/// Called by the key service in the context of the caller of KEYCTL_READ, with the key's semaphore
+/// held for reading, and the key not dead; may sleep. `buffer` is null or has room for `size` bytes.
+unsafe extern "C" fn read(
+    key: *const kbindings::key,
+    buffer: *mut c_char,
+    size: usize,
+) -> c_long {
+    // SAFETY: The payload of a key in use is only taken away with the semaphore held for writing.
+    let payload = unsafe { slot(key.cast_mut()).load(Acquire).as_ref() };
+
+    let text = match payload
+        .ok_or_else(enokey)
+        .and_then(|payload| agent::read(&payload.agent))
+    {
+        Ok(text) => text,
+        // CAST: `c_long` is at least as wide.
+        Err(error) => return error.to_errno() as c_long,
+    };
+    let bytes = text.to_bytes();
+    if !buffer.is_null() {
+        // SAFETY: The buffer has room for as much; both are the caller's alone.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                bytes.as_ptr(),
+                buffer.cast(),
+                bytes.len().min(size), //
+            );
+        }
+    }
+    // A line of the module is much shorter than the greatest number.
+    c_long::try_from(bytes.len()).unwrap_or(c_long::MAX)
+}
+
+/// # Safety
+///
+/// Called by request_key() in the requester's context, which owns both keys during the call; may
+/// sleep.
+unsafe extern "C" fn request_key(authkey: *mut kbindings::key, _aux: *mut c_void) -> c_int {
+    // SAFETY: The actor is given the authorisation key to settle it.
+    unsafe { AuthKey::from_actor(authkey) }.reject(EPERM, 0)
 }

@@ -2,23 +2,23 @@
 
 //! Revoking authorisation keys a grace period after their invalidation.
 //!
-//! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h).
+//! C headers: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h),
+//! [`include/linux/llist.h`](srctree/include/linux/llist.h).
 //!
-//! Each key waits for its own grace period, and one work item revokes all that have waited: what
-//! is left to do takes a kernel thread, and to wake one for each key would cost more than the rest.
+//! Each key waits for its own grace period. One work item revokes all keys that have waited: waking
+//! a kernel thread for each key would cost more than the rest.
 //!
-//! Locks: nothing is taken inside the lock of the queue, which is raw because it is taken where
-//! RCU calls back.
+//! Locks: none. The list of keys that have waited is lock-free, because RCU calls back in a softirq.
 
 use super::{
     bindings,
-    key::Key,
-    raw_spin_lock::RawSpinLockBackend, //
+    key::Key, //
 };
 use core::{
-    mem::take,
+    mem::ManuallyDrop,
     ptr::{
         null,
+        null_mut,
         NonNull, //
     }, //
 };
@@ -26,11 +26,7 @@ use kernel::{
     bindings as kbindings,
     container_of,
     prelude::*,
-    static_lock_class,
-    sync::{
-        aref::ARef,
-        lock::Lock, //
-    },
+    sync::aref::ARef,
     types::Opaque, //
 };
 use pin_init::{
@@ -41,10 +37,10 @@ use pin_init::{
 /// An authorisation key that is to be revoked once it was invalidated.
 pub(super) struct Revocation {
     rcu: Opaque<kbindings::callback_head>,
+    node: Opaque<kbindings::llist_node>,
     key: ARef<Key>,
     /// The queue, once this was added to one.
     queue: *const RevocationQueue,
-    next: Option<KBox<Revocation>>,
 }
 
 // SAFETY: Only the queue has the pointer followed, and that is `Sync`.
@@ -55,9 +51,9 @@ impl Revocation {
         Ok(KBox::new(
             Self {
                 rcu: Opaque::uninit(),
+                node: Opaque::uninit(),
                 key,
                 queue: null(),
-                next: None,
             },
             GFP_KERNEL,
         )?)
@@ -73,15 +69,13 @@ impl Revocation {
     /// Called by RCU, once, in a softirq or a kernel thread, for a revocation that
     /// [`RevocationQueue::add`] was given; must not sleep.
     unsafe extern "C" fn has_waited(rcu: *mut kbindings::callback_head) {
-        // SAFETY: The head is that in the box that was given to the queue, and nobody else has a
-        // pointer to it. The queue waits for this function when it is dropped.
-        let (this, queue) = unsafe {
+        // SAFETY: The head is in the box that was given to the queue, and nobody else has a pointer
+        // to it. The queue waits for this function when it is dropped.
+        unsafe {
             let rcu: *mut Opaque<kbindings::callback_head> = rcu.cast();
-            let this = KBox::from_raw(container_of!(rcu, Self, rcu));
-            let queue = &*this.queue;
-            (this, queue)
-        };
-        queue.revoke_soon(this);
+            let this = container_of!(rcu, Self, rcu);
+            (*(*this).queue).revoke_soon(KBox::from_raw(this));
+        }
     }
 }
 
@@ -89,21 +83,21 @@ impl Revocation {
 ///
 /// # Invariants
 ///
-/// `workqueue` is that of a workqueue, which only this object destroys.
+/// `workqueue` is that of a workqueue, which only this object destroys. `ready` has boxes of
+/// [`Revocation`] whose grace period is over.
 #[pin_data(PinnedDrop)]
 pub(crate) struct RevocationQueue {
     #[pin]
     work: Opaque<kbindings::work_struct>,
-    /// Those whose grace period is over, the last one first.
     #[pin]
-    ready: Lock<Option<KBox<Revocation>>, RawSpinLockBackend>,
+    ready: Opaque<kbindings::llist_head>,
     workqueue: NonNull<kbindings::workqueue_struct>,
 }
 
 // SAFETY: Workqueues and work items belong to no thread.
 unsafe impl Send for RevocationQueue {}
 
-// SAFETY: Queueing is synchronised by the C side, and all else is in a lock.
+// SAFETY: The C side synchronises the workqueue and the list.
 unsafe impl Sync for RevocationQueue {}
 
 impl RevocationQueue {
@@ -115,7 +109,7 @@ impl RevocationQueue {
                 // the item when it is dropped.
                 unsafe { bindings::keyagent_helper_init_work(work, Some(Self::run)) };
             }),
-            ready <- Lock::new(None, c"keyagent_revocations", static_lock_class!()),
+            ready: Opaque::new(kbindings::llist_head { first: null_mut() }),
             // INVARIANT: Made just now.
             // SAFETY: Always safe to call.
             workqueue: NonNull::new(unsafe { bindings::keyagent_helper_alloc_workqueue() })
@@ -128,8 +122,8 @@ impl RevocationQueue {
         revocation.queue = self;
         let revocation = KBox::into_raw(revocation);
 
-        // SAFETY: The head is in a box that is given to the callback, which is called once, for
-        // each is consumed here.
+        // SAFETY: The head is in a box that is given to the callback. The callback is called once,
+        // because each box is consumed here.
         unsafe {
             bindings::keyagent_helper_call_rcu(
                 (*revocation).rcu.get(),
@@ -138,23 +132,17 @@ impl RevocationQueue {
         }
     }
 
-    /// Leaves to the work item a key that has waited. Must not sleep.
-    fn revoke_soon(&self, mut revocation: KBox<Revocation>) {
-        let was_empty = {
-            let mut ready = self.ready.lock();
+    /// Leaves to the work item a key that has waited. Does not sleep.
+    fn revoke_soon(&self, revocation: KBox<Revocation>) {
+        let revocation = ManuallyDrop::new(revocation);
 
-            revocation.next = ready.take();
-            let was_empty = revocation.next.is_none();
-            *ready = Some(revocation);
-            was_empty
-        };
-
-        // Otherwise it is queued, and has not begun or it would have taken what is there.
-        if was_empty {
-            // SAFETY: The queue is valid by the type invariant, and the item was initialised.
-            unsafe {
-                bindings::keyagent_helper_queue_work(self.workqueue.as_ptr(), self.work.get())
-            };
+        // SAFETY: The node is in a box that the list owns from here. The list and the workqueue are
+        // valid by the type invariants, and the work item was initialised. A list that was not
+        // empty has its work item queued, and not yet begun, or it would be empty.
+        unsafe {
+            if bindings::keyagent_helper_llist_add(revocation.node.get(), self.ready.get()) {
+                bindings::keyagent_helper_queue_work(self.workqueue.as_ptr(), self.work.get());
+            }
         }
     }
 
@@ -168,11 +156,17 @@ impl RevocationQueue {
             let work: *mut Opaque<kbindings::work_struct> = work.cast();
             &*container_of!(work, Self, work)
         };
-        let mut ready = take(&mut *this.ready.lock());
+        // SAFETY: The list is valid, and what is taken from it belongs to this function.
+        let mut next = unsafe { bindings::keyagent_helper_llist_del_all(this.ready.get()) };
 
-        // One by one: to drop them as a list would take a stack as deep.
-        while let Some(mut revocation) = ready {
-            ready = revocation.next.take();
+        while !next.is_null() {
+            // SAFETY: By the type invariant the node is in a box of a revocation, which the list
+            // gave up.
+            let revocation = unsafe {
+                let node: *mut Opaque<kbindings::llist_node> = next.cast();
+                next = (*next).next;
+                KBox::from_raw(container_of!(node, Revocation, node))
+            };
             revocation.key.revoke();
         }
     }
@@ -182,8 +176,8 @@ impl RevocationQueue {
 impl PinnedDrop for RevocationQueue {
     /// Waits until all are revoked. May sleep for a few grace periods.
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: After the barrier all that was added has been called back, and is in the list or
-        // was. Destroying the workqueue, which is valid, lets the item run to its end.
+        // SAFETY: After the barrier each key that was added has been called back, and is or was in
+        // the list. Destroying the workqueue, which is valid, lets the item run to its end.
         unsafe {
             kbindings::rcu_barrier();
             kbindings::destroy_workqueue(self.workqueue.as_ptr());

@@ -12,6 +12,7 @@ use super::{
     },
     task::Thread, //
 };
+use core::mem::MaybeUninit;
 use kernel::{
     bindings as kbindings,
     cred::Credential,
@@ -53,6 +54,13 @@ impl RtSignal {
         unsafe { bindings::keyagent_helper_sees_signal(thread.as_ptr(), i32::from(self.0)) }
     }
 
+    /// How many signals with [`SI_KEYAGENT`] are in `thread`'s own queue. A queue with more signals
+    /// than are looked at counts as [`u32::MAX`].
+    pub(crate) fn queued_for(self, thread: &Thread) -> u32 {
+        // SAFETY: The task is valid.
+        unsafe { bindings::keyagent_helper_queued_signals(thread.as_ptr(), SI_KEYAGENT) }
+    }
+
     /// Queues the signal for `thread`, whose credentials are `agent`, with the serial of the key
     /// under construction.
     ///
@@ -65,11 +73,8 @@ impl RtSignal {
         requester: &Requester,
         serial: i32,
     ) -> Result {
-        let mut info = kbindings::kernel_siginfo::default();
-
-        // All of it is copied to user space, padding included.
-        // SAFETY: `info` is a local variable of plain data; all zeroes is a valid value.
-        unsafe { core::ptr::write_bytes(&raw mut info, 0, 1) };
+        // All of it is copied to user space, padding included: it is filled in where it is.
+        let mut info: MaybeUninit<kbindings::kernel_siginfo> = MaybeUninit::zeroed();
 
         // SAFETY: The task is valid, and so are both credentials and the user namespace.
         let (pid, uid) = unsafe {
@@ -80,9 +85,10 @@ impl RtSignal {
             )
         };
 
-        // SAFETY: The queued form of the union is the one that belongs to this `si_code`.
+        // SAFETY: All zeroes is a valid value of the structure. The queued form of the union is the
+        // one that belongs to this `si_code`.
         unsafe {
-            let fields = &mut info.__bindgen_anon_1;
+            let fields = &mut (*info.as_mut_ptr()).__bindgen_anon_1;
             fields.si_signo = i32::from(self.0);
             fields.si_code = SI_KEYAGENT;
             let queued = &mut fields._sifields._rt;
@@ -96,7 +102,7 @@ impl RtSignal {
         cred::with(agent, || {
             // SAFETY: `info` is wholly initialised, and the task is valid.
             to_result(unsafe {
-                kbindings::send_sig_info(i32::from(self.0), &raw mut info, thread.as_ptr())
+                kbindings::send_sig_info(i32::from(self.0), info.as_mut_ptr(), thread.as_ptr())
             })
         })
     }

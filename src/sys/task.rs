@@ -95,9 +95,7 @@ impl Thread {
 
     /// The calling thread.
     pub(crate) fn current() -> Self {
-        // SAFETY: `current` is valid as long as it runs, and it runs.
-        // CAST: `Task` is a transparent wrapper of `struct task_struct`.
-        let task: &Task = unsafe { &*Task::current_raw().cast() };
+        let task: &Task = current!();
 
         Self(task.into())
     }
@@ -133,6 +131,12 @@ impl Thread {
     pub(crate) fn is_exiting(&self) -> bool {
         // SAFETY: The task is valid.
         unsafe { bindings::keyagent_helper_task_is_exiting(self.as_ptr()) }
+    }
+
+    /// Whether the thread is in exec(2), be it before the new program is certain to run.
+    pub(crate) fn is_in_exec(&self) -> bool {
+        // SAFETY: The task is valid.
+        unsafe { bindings::keyagent_helper_task_is_in_exec(self.as_ptr()) }
     }
 
     /// The number of the program image that the thread runs now.
@@ -198,6 +202,31 @@ impl Drop for ExecGuard<'_> {
 pub(crate) fn current_is_worker() -> bool {
     // SAFETY: `current` is always valid.
     unsafe { bindings::keyagent_helper_task_is_worker(Task::current_raw()) }
+}
+
+/// Whether the current task has been killed.
+pub(crate) fn current_is_killed() -> bool {
+    // SAFETY: Always safe to call.
+    unsafe { bindings::keyagent_helper_current_is_killed() }
+}
+
+/// Whether the current task is in the system call request_key(2).
+pub(crate) fn current_calls_request_key() -> bool {
+    // SAFETY: Always safe to call.
+    unsafe { bindings::keyagent_helper_current_calls_request_key() }
+}
+
+/// Whether the freezer waits for the current task: for a suspend, or in its cgroup.
+pub(crate) fn current_is_being_frozen() -> bool {
+    // SAFETY: Always safe to call.
+    unsafe { bindings::keyagent_helper_current_is_being_frozen() }
+}
+
+/// Has the current task look for signals before it returns to user space, where it stops if it is
+/// being frozen, and where the system call is restarted.
+pub(crate) fn restart_current() {
+    // SAFETY: Always safe to call.
+    unsafe { bindings::keyagent_helper_restart_current() };
 }
 
 /// The number of the current process in the initial pid namespace.

@@ -15,7 +15,7 @@
 #include <linux/sched.h>
 #include <linux/tracepoint.h>
 
-TRACE_EVENT(request_start,
+TRACE_EVENT(keyagent_request_start,
 	TP_PROTO(const char *type, s32 key),
 	TP_ARGS(type, key),
 	TP_STRUCT__entry(
@@ -32,28 +32,31 @@ TRACE_EVENT(request_start,
 		  __get_str(type), __entry->key, __entry->requester)
 );
 
-TRACE_EVENT(handover,
-	TP_PROTO(s32 key, pid_t agent, int sig),
-	TP_ARGS(key, agent, sig),
+/* @other_user: the agent has another real user ID than the requester. */
+TRACE_EVENT(keyagent_handover,
+	TP_PROTO(s32 key, pid_t agent, int sig, bool other_user),
+	TP_ARGS(key, agent, sig, other_user),
 	TP_STRUCT__entry(
 		__field(s32, key)
 		__field(pid_t, requester)
 		__field(pid_t, agent)
 		__field(int, sig)
+		__field(bool, other_user)
 	),
 	TP_fast_assign(
 		__entry->key = key;
 		__entry->requester = current->tgid;
 		__entry->agent = agent;
 		__entry->sig = sig;
+		__entry->other_user = other_user;
 	),
-	TP_printk("key=%d requester=%d agent=%d sig=%d",
+	TP_printk("key=%d requester=%d agent=%d sig=%d other_user=%d",
 		  __entry->key, __entry->requester, __entry->agent,
-		  __entry->sig)
+		  __entry->sig, __entry->other_user)
 );
 
 /* @agent is 0 when no agent was asked. */
-TRACE_EVENT(request_end,
+TRACE_EVENT(keyagent_request_end,
 	TP_PROTO(const char *type, s32 key, pid_t agent, const char *outcome,
 		 u64 latency_ns),
 	TP_ARGS(type, key, agent, outcome, latency_ns),

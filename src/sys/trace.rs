@@ -6,9 +6,11 @@
 
 use super::{
     bindings,
-    key::Key, //
+    key::Key,
+    task::Thread, //
 };
 use kernel::{
+    cred::Credential,
     prelude::*,
     time::Delta, //
 };
@@ -24,11 +26,19 @@ pub(crate) fn request_start(target: &Key) {
     }
 }
 
-/// The process `agent` is given the authority to construct `target`, and told by `signal`.
-pub(crate) fn handover(target: &Key, agent: i32, signal: u16) {
-    // SAFETY: Always safe to call.
+/// `thread`, whose credentials are `agent`, is given the authority to construct `target`, and is
+/// told by `signal`. If it belongs to another user than the requester, an audit record says so as
+/// well.
+pub(crate) fn handover(target: &Key, thread: &Thread, agent: &Credential, signal: u16) {
+    // SAFETY: The name ends with a NUL and is copied. The task and the credentials are valid.
     unsafe {
-        bindings::keyagent_helper_trace_handover(target.serial(), agent, i32::from(signal));
+        bindings::keyagent_helper_trace_handover(
+            target.type_name().as_char_ptr(),
+            target.serial(),
+            thread.as_ptr(),
+            agent.as_ptr(),
+            i32::from(signal),
+        );
     }
 }
 

@@ -16,21 +16,16 @@ pub(crate) enum Slice {
     Constructed,
     /// The time is over.
     Elapsed,
-    /// The current task has a signal to see to.
-    Interrupted,
+    /// The current task has been killed.
+    Killed,
 }
 
-/// Waits until `key` is constructed, a signal comes, or `jiffies` are over.
+/// Waits until `key` is constructed, the current task is killed, or `jiffies` are over.
 ///
-/// Woken by the key service when the key is instantiated or rejected. With `killable`, only a
-/// fatal signal ends the wait. May be called with none of this module's locks held.
-pub(crate) fn for_construction(key: &Key, killable: bool, jiffies: Jiffies) -> Slice {
-    let mode = if killable {
-        kbindings::TASK_KILLABLE
-    } else {
-        kbindings::TASK_INTERRUPTIBLE
-    };
-
+/// The key service wakes the task when the key is instantiated or rejected. A signal that the task
+/// handles does not end the wait, and the freezer does not either: the caller may hold locks of the
+/// kernel. To be called with none of this module's locks held.
+pub(crate) fn for_construction(key: &Key, jiffies: Jiffies) -> Slice {
     // SAFETY: The key is valid during the wait, its flags are an array of bits, and
     // `bit_wait_timeout` is the action that belongs to the function.
     let ret = unsafe {
@@ -38,7 +33,7 @@ pub(crate) fn for_construction(key: &Key, killable: bool, jiffies: Jiffies) -> S
             (&raw mut (*key.as_ptr()).flags).cast(),
             kbindings::KEY_FLAG_USER_CONSTRUCT as i32,
             Some(kbindings::bit_wait_timeout),
-            mode,
+            kbindings::TASK_KILLABLE,
             jiffies,
         )
     };
@@ -48,6 +43,6 @@ pub(crate) fn for_construction(key: &Key, killable: bool, jiffies: Jiffies) -> S
     } else if ret == -(kbindings::EAGAIN as i32) {
         Slice::Elapsed
     } else {
-        Slice::Interrupted
+        Slice::Killed
     }
 }

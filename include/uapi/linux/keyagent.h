@@ -7,6 +7,8 @@
 #ifndef _UAPI_LINUX_KEYAGENT_H
 #define _UAPI_LINUX_KEYAGENT_H
 
+#include <linux/types.h>
+
 /**
  * DOC: keyagent_key
  *
@@ -19,11 +21,10 @@
  *     %KEYAGENT_KEY_TYPE itself.
  *
  * Payload
- *     The number of the real-time signal that announces a request, from 32
- *     to 64, as a 16-bit integer in native byte order, in a buffer of 2 or
- *     4 bytes.  Bytes 2 and 3 of a 4-byte buffer are ignored; on a
- *     little-endian machine an int or unsigned int can thus be passed as it
- *     is.
+ *     A &struct keyagent_payload, or only the number of the signal as a
+ *     16-bit integer in native byte order, in a buffer of 2 or 4 bytes.
+ *     Bytes 2 and 3 of a 4-byte buffer are ignored; on a little-endian
+ *     machine an int or unsigned int can thus be passed as it is.
  *
  * The calling process must have a process keyring, because that is where
  * the authorisation keys of its requests are put.  The key is bound to the
@@ -61,6 +62,29 @@
 
 /* Longest name of a key type, without the terminating NUL. */
 #define KEYAGENT_MAX_TYPE_LEN	31
+
+/**
+ * struct keyagent_payload - the payload of an agent key
+ * @signal: number of the real-time signal that announces a request, 32 to 64
+ * @reserved: must be zero
+ * @flags: KEYAGENT_* flags; a flag that the kernel does not know is refused
+ *	with EINVAL
+ *
+ * The file /sys/module/keyagent/parameters/features lists the flags that the
+ * kernel knows, by name in lower case without the prefix.
+ */
+struct keyagent_payload {
+	__u16 signal;
+	__u16 reserved;
+	__u32 flags;
+};
+
+/*
+ * Subscribers cannot take the agent from each other: nobody can revoke or
+ * invalidate the key, or set its timeout. The agent withdraws by
+ * KEYCTL_SETPERM, by unlinking the key, or by ending.
+ */
+#define KEYAGENT_SHARED		(1U << 0)
 
 /* The si_code of the signal that announces a request. */
 #ifndef SI_KEYAGENT

@@ -73,15 +73,15 @@ TEST_F(trace, served)
 	ASSERT_TRUE(file_read(TRACEFS "trace", self->buf, self->size));
 
 	snprintf(want, sizeof(want),
-		 "request_start: type=user key=%d requester=%d\n", res.key,
+		 "keyagent_request_start: type=user key=%d requester=%d\n", res.key,
 		 self->r.pid);
 	expect_in_trace(_metadata, self->buf, want);
 	snprintf(want, sizeof(want),
-		 "handover: key=%d requester=%d agent=%d sig=%d\n", res.key,
+		 "keyagent_handover: key=%d requester=%d agent=%d sig=%d other_user=0\n", res.key,
 		 self->r.pid, self->agent.pid, AGENT_SIGNAL);
 	expect_in_trace(_metadata, self->buf, want);
 	snprintf(want, sizeof(want),
-		 "request_end: type=user key=%d requester=%d agent=%d outcome=served latency_ns=",
+		 "keyagent_request_end: type=user key=%d requester=%d agent=%d outcome=served latency_ns=",
 		 res.key, self->r.pid, self->agent.pid);
 	expect_in_trace(_metadata, self->buf, want);
 }
@@ -97,14 +97,14 @@ TEST_F(trace, no_agent)
 	ASSERT_TRUE(file_read(TRACEFS "trace", self->buf, self->size));
 
 	snprintf(want, sizeof(want),
-		 "request_start: type=user key=%d requester=%d\n", res.key,
+		 "keyagent_request_start: type=user key=%d requester=%d\n", res.key,
 		 self->r.pid);
 	expect_in_trace(_metadata, self->buf, want);
 	snprintf(want, sizeof(want),
-		 "request_end: type=user key=%d requester=%d agent=0 outcome=no_agent latency_ns=",
+		 "keyagent_request_end: type=user key=%d requester=%d agent=0 outcome=no_agent latency_ns=",
 		 res.key, self->r.pid);
 	expect_in_trace(_metadata, self->buf, want);
-	EXPECT_EQ(NULL, strstr(self->buf, "handover:"));
+	EXPECT_EQ(NULL, strstr(self->buf, "keyagent_handover:"));
 }
 
 /* An event that counts how often the calling thread comes by. */
@@ -126,7 +126,8 @@ static int perf_open(struct __test_metadata *const _metadata, const char *event)
 TEST_F(trace, perf)
 {
 	static const char * const events[] = {
-		"request_start", "handover", "request_end",
+		"keyagent_request_start", "keyagent_handover",
+		"keyagent_request_end",
 	};
 	int fd[ARRAY_SIZE(events)];
 	unsigned int i, n;
