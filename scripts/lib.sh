@@ -16,6 +16,8 @@ export KEYAGENT_CACHE
 readonly VIRTME_NG_VERSION=1.42
 readonly BINDGEN_VERSION=0.73.2 BINDGEN_MIN=0.71.1
 readonly RUSTC_MIN=1.85.0 LLVM_MIN=17
+# What tools/memory-model/README of the series asks for.
+readonly HERD_MIN=7.58
 
 # With --quiet only steps that have something to do are mentioned.
 quiet=${quiet:-0}
@@ -74,6 +76,11 @@ virtme_dir() {
 # Where packages are that are unpacked and not installed: see scripts/setup.
 unpacked_dir() {
 	echo "$KEYAGENT_CACHE/tools/unpacked-1"
+}
+
+# Where herd7 is when the host has none: see scripts/setup.
+herd_dir() {
+	echo "$KEYAGENT_CACHE/tools/herd-1"
 }
 
 as_root() {
@@ -295,6 +302,23 @@ find_bindgen() {
 		echo "$KEYAGENT_CACHE/tools/bindgen-$BINDGEN_VERSION/bin/bindgen"
 		echo /usr/bin/bindgen
 		type -ap bindgen
+	)
+	return 1
+}
+
+# A herd7 that the kernel's memory model can be read with.
+find_herd() {
+	local herd version
+
+	while read -r herd; do
+		[ -x "$herd" ] || continue
+		version=$("$herd" -version 2>/dev/null | version_in) || continue
+		version_ge "$version" "$HERD_MIN" || continue
+		echo "$herd"
+		return
+	done < <(
+		type -ap herd7 || true
+		echo "$(herd_dir)/herd7"
 	)
 	return 1
 }

@@ -78,6 +78,9 @@ NEEDS[bench]='
 	command:gnuplot			gnuplot-nox
 	command:nm			binutils
 '
+NEEDS[lkmm]='
+	command:xz			xz-utils
+'
 NEEDS[lint]='
 	command:shellcheck		shellcheck
 	command:git			git
