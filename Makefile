@@ -54,6 +54,9 @@ check-daemon:
 check-metadata:
 	@tests/debian/selftest
 
+check-lkmm:
+	@tests/lkmm/run
+
 check-mutants:
 	@tests/mutants/run
 
@@ -143,9 +146,11 @@ help:
 	@echo '       PREFIX=DIR       where to (default: $(PREFIX))'
 	@echo '       SYSCONFDIR=DIR   where keyagentd.conf goes (default: $(SYSCONFDIR))'
 	@echo '  make check-daemon     test what of keyagentd needs no kernel module'
+	@echo "  make check-lkmm       check barriers and grace periods against the kernel's"
+	@echo '                        memory model'
 	@echo '  make lint             check style, warnings and licences'
 	@echo '  make clean            remove build'
 
-.PHONY: all install install-headers demo vm check stress check-runner check-metadata check-mutants \
+.PHONY: all install install-headers demo vm check stress check-runner check-metadata check-lkmm check-mutants \
 	bench check-bench bench-baseline check-daemon samples tools man deb check-package install-dkms \
 	install-tools lint clean help
