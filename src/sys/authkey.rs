@@ -11,9 +11,10 @@
 //! unfinished rejects its target key.
 //!
 //! The end of an authorisation key that an agent could see is revocation: invalidation alone leaves
-//! whoever assumed it access to the requester's destination keyring. But a revocation frees what
-//! the agent's other threads may be reading under RCU, after they found the key valid. So it is
-//! invalidated first, and revoked a grace period later ([`Revocation`]).
+//! whoever assumed it access to the requester's destination keyring. But a revocation takes the
+//! record out of the key, which the agent's other threads may be about to read under RCU, after
+//! they found the key valid: they do not compare it with null. So it is invalidated first, and
+//! revoked a grace period later ([`Revocation`]; `tests/lkmm/revoked.litmus`).
 
 use super::{
     bindings,
@@ -167,7 +168,8 @@ impl AuthKey {
         self.settled = true;
         let rejected = reject(&self.target, &self.key, error, ttl);
 
-        // No grace period: no other task reads the record of a key that it cannot find.
+        // No grace period: no other task reads the record of a key that it cannot find
+        // (`tests/lkmm/taken-back.litmus`).
         self.key.revoke();
         if rejected {
             error.to_errno()
@@ -216,7 +218,10 @@ impl HandedAuthKey<'_> {
     ///
     /// That stays so. Who has no reference can get none but for looking at the key, for it is
     /// linked nowhere: a link's reference is given up a grace period after the link, when whoever
-    /// had come across it under RCU has a reference of its own.
+    /// had come across it under RCU has a reference of its own (`tests/lkmm/unlinked.litmus`).
+    ///
+    /// What the holder of the last of these references did is seen afterwards
+    /// (`tests/lkmm/given-up.litmus`).
     pub(crate) fn is_given_up(&self) -> bool {
         self.revocation
             .as_ref()

@@ -187,7 +187,10 @@ unsigned int keyagent_helper_key_usage(const struct key *key)
 {
 	unsigned int usage = refcount_read(&key->usage);
 
-	/* Once a reference is gone, its holder's writes are visible here. */
+	/*
+	 * Once a reference is gone, its holder's writes are visible here. Pairs
+	 * with the release in key_put(): tests/lkmm/given-up.litmus.
+	 */
 	smp_rmb();
 	return usage;
 }
@@ -265,7 +268,8 @@ bool keyagent_helper_task_is_dumpable(struct task_struct *task)
 	const struct task_exec_state *state;
 	bool dumpable;
 
-	smp_rmb(); /* Pairs with the smp_wmb() in commit_creds(). */
+	/* Pairs with the smp_wmb() in commit_creds(): tests/lkmm/dumpable.litmus. */
+	smp_rmb();
 	rcu_read_lock();
 	state = rcu_dereference(task->exec_state);
 	dumpable = state && READ_ONCE(state->dumpable) == TASK_DUMPABLE_OWNER;

@@ -119,7 +119,10 @@ static void notrace upcall_handler(unsigned long ip, unsigned long parent_ip,
 
 	if (ftrace_regs_get_argument(fregs, 1) == (unsigned long)&own_call)
 		return;
-	/* Pairs with the release in keyagent_hook_upcalls(). */
+	/*
+	 * Pairs with the release in keyagent_hook_upcalls():
+	 * tests/lkmm/hook-live.litmus.
+	 */
 	if (!smp_load_acquire(&upcall_live) && !is_test(authkey))
 		return;
 	if (!try_module_get(THIS_MODULE))

@@ -8,6 +8,9 @@
 //! Each key waits for its own grace period. One work item revokes all keys that have waited: waking
 //! a kernel thread for each key would cost more than the rest.
 //!
+//! A barrier in place of the grace period is not enough: `tests/lkmm/revoked.litmus` and
+//! `tests/lkmm/revoked-after-answer.litmus`.
+//!
 //! Locks: none. The list of keys that have waited is lock-free, because RCU calls back in a softirq.
 
 use super::{
@@ -138,7 +141,8 @@ impl RevocationQueue {
 
         // SAFETY: The node is in a box that the list owns from here. The list and the workqueue are
         // valid by the type invariants, and the work item was initialised. A list that was not
-        // empty has its work item queued, and not yet begun, or it would be empty.
+        // empty has its work item queued, and not yet begun, or it would be empty
+        // (`tests/lkmm/revocation-queue.litmus`).
         unsafe {
             if bindings::keyagent_helper_llist_add(revocation.node.get(), self.ready.get()) {
                 bindings::keyagent_helper_queue_work(self.workqueue.as_ptr(), self.work.get());
