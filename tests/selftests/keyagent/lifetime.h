@@ -61,6 +61,14 @@ static __maybe_unused char proc_state(pid_t tid)
 	return p ? p[2] : 0;
 }
 
+/* True while the thread sleeps, whatever may wake it. */
+static __maybe_unused bool is_asleep(pid_t tid)
+{
+	const char state = proc_state(tid);
+
+	return state == 'S' || state == 'D';
+}
+
 /* True while the process sleeps in request_key(2). */
 static __maybe_unused bool in_request_key(pid_t pid)
 {

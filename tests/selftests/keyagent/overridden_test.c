@@ -250,7 +250,7 @@ TEST_F(overridden, kill_ends_it)
 	since = now_ms();
 	EXPECT_STREQ("", kernel_request_finish(&r));
 	EXPECT_GE(100 * slow(), now_ms() - since);
-	expect_outcome(_metadata, &self->before, "interrupted");
+	expect_outcome(_metadata, &self->before, "killed");
 	expect_settled(_metadata, &self->agent);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A requester that is interrupted gets EINTR, or its call again, and leaves no
- * negative key; one that is killed goes at once. Either way the agent's authority
- * is gone and nobody else waits for the key.
+ * A requester that is killed goes at once, and leaves no negative key: the agent's
+ * authority is gone and nobody else waits for the key. No other signal ends a
+ * request; wait_signals_test has more of that.
  */
 
 #define _GNU_SOURCE
@@ -77,74 +77,46 @@ static void expect_no_authority(struct __test_metadata *const _metadata,
 				     sizeof(arg)));
 }
 
-TEST_F(requester, interrupted)
+/*
+ * The handler runs when the request is over, and the call is not made again: with
+ * SA_RESTART in the handler's flags or without.
+ */
+static void expect_uninterrupted(struct __test_metadata *const _metadata,
+				 DATA *self)
 {
-	struct requester_result res;
-	key_serial_t key;
-	uint64_t since;
-
-	requester_start(_metadata, &self->r, &self->opts);
-	agent_wait_asked(_metadata, &self->agent, 1);
-	key = agent_record(&self->agent, 0)->key;
-	ASSERT_EQ(0, kill(self->r.pid, SIGUSR1));
-	since = now_ms();
-	res = requester_finish(&self->r);
-	EXPECT_GE(100 * slow(), now_ms() - since);
-	EXPECT_EQ(-1, res.key);
-	EXPECT_EQ(EINTR, res.error);
-	EXPECT_EQ(1, (int)count_get(caught));
-	expect_no_authority(_metadata, &self->agent, key);
-	expect_settled(_metadata, &self->agent);
-	expect_fresh(_metadata, &self->agent, self->desc, key);
-	EXPECT_EQ(0, upcall_count(self->desc, NULL));
-}
-
-/* The handler runs and the call goes on, as a request of its own. */
-TEST_F(requester, restarted)
-{
+	struct pollfd fd = { .events = POLLIN };
 	struct requester_result res;
 	struct agent_arg arg = { 0 };
-	key_serial_t first;
 
-	self->opts.arg = SA_RESTART;
 	requester_start(_metadata, &self->r, &self->opts);
 	agent_wait_asked(_metadata, &self->agent, 1);
-	first = agent_record(&self->agent, 0)->key;
+	arg.key = agent_record(&self->agent, 0)->key;
+	fd.fd = self->r.fd;
 	ASSERT_EQ(0, kill(self->r.pid, SIGUSR1));
-	agent_wait_asked(_metadata, &self->agent, 2);
-	arg.key = agent_record(&self->agent, 1)->key;
-	EXPECT_NE(first, arg.key);
-	EXPECT_EQ(1, (int)count_get(caught));
-	expect_no_authority(_metadata, &self->agent, first);
+	ASSERT_TRUE(wait_until(signal_pending(self->r.pid, SIGUSR1) ||
+			       poll(&fd, 1, 0) || count_get(caught)));
+	EXPECT_EQ(0, (int)count_get(caught));
 	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
 				agent_do_assume_and_settle, &arg, sizeof(arg)));
+	if (agent_asked(&self->agent) > 1)
+		kill(self->r.pid, SIGKILL);
 	res = requester_finish(&self->r);
 	EXPECT_EQ(arg.key, res.key);
 	EXPECT_STREQ("agent", answer(&res));
+	EXPECT_EQ(1, (int)count_get(caught));
+	EXPECT_EQ(1, agent_asked(&self->agent));
 	expect_settled(_metadata, &self->agent);
 }
 
-/* Interrupted a few times over: no attempt stands in the way of the next one. */
-TEST_F(requester, restarted_often)
+TEST_F(requester, signal_handled)
 {
-	struct requester_result res;
-	struct agent_arg arg = { 0 };
-	int i;
+	expect_uninterrupted(_metadata, self);
+}
 
+TEST_F(requester, signal_handled_with_restart)
+{
 	self->opts.arg = SA_RESTART;
-	requester_start(_metadata, &self->r, &self->opts);
-	for (i = 1; i <= 10; i++) {
-		agent_wait_asked(_metadata, &self->agent, i);
-		ASSERT_EQ(0, kill(self->r.pid, SIGUSR1));
-	}
-	agent_wait_asked(_metadata, &self->agent, 11);
-	EXPECT_EQ(10, (int)count_get(caught));
-	arg.key = agent_record(&self->agent, 10)->key;
-	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
-				agent_do_assume_and_settle, &arg, sizeof(arg)));
-	res = requester_finish(&self->r);
-	EXPECT_STREQ("agent", answer(&res));
-	expect_settled(_metadata, &self->agent);
+	expect_uninterrupted(_metadata, self);
 }
 
 /* A signal that the requester ignores does not end its wait. */
@@ -165,6 +137,32 @@ TEST_F(requester, ignored_signal)
 	res = requester_finish(&self->r);
 	EXPECT_STREQ("agent", answer(&res));
 	EXPECT_EQ(1, agent_asked(&self->agent));
+}
+
+/* One that is stopped stops when the request is over. */
+TEST_F(requester, stopped)
+{
+	struct requester_result res;
+	struct agent_arg arg = { 0 };
+	int status;
+
+	requester_start(_metadata, &self->r, &self->opts);
+	agent_wait_asked(_metadata, &self->agent, 1);
+	arg.key = agent_record(&self->agent, 0)->key;
+	ASSERT_TRUE(wait_until(in_request_key(self->r.pid)));
+	ASSERT_EQ(0, kill(self->r.pid, SIGSTOP));
+	ASSERT_TRUE(wait_until(signal_pending(self->r.pid, SIGSTOP) ||
+			       proc_state(self->r.pid) == 'T'));
+	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
+				agent_do_assume_and_settle, &arg, sizeof(arg)));
+	EXPECT_EQ(self->r.pid, waitpid(self->r.pid, &status, WUNTRACED));
+	EXPECT_TRUE(WIFSTOPPED(status));
+	ASSERT_EQ(0, kill(self->r.pid, SIGCONT));
+	res = requester_finish(&self->r);
+	EXPECT_EQ(arg.key, res.key);
+	EXPECT_STREQ("agent", answer(&res));
+	EXPECT_EQ(1, agent_asked(&self->agent));
+	expect_settled(_metadata, &self->agent);
 }
 
 /* Authority that was taken before the requester went is worth nothing after. */
@@ -214,12 +212,11 @@ TEST_F(requester, killed_before_authority)
 }
 
 /*
- * Somebody else who waits for the same key waits for the first request. When that
- * ends without an answer he is released, not left with a key under construction,
- * and learns why it was given up: EINTR, for which he may ask again.
+ * Somebody else who waits for the same key waits for the first request. When the
+ * first requester is killed the other is released, not left with a key under
+ * construction: with ENOKEY, for nobody has interrupted it.
  */
-static void expect_released(struct __test_metadata *const _metadata,
-			    DATA *self, int sig, int error)
+TEST_F(requester, second_waiter_released)
 {
 	struct requester_result res;
 	struct requester second;
@@ -230,30 +227,18 @@ static void expect_released(struct __test_metadata *const _metadata,
 	agent_wait_asked(_metadata, &self->agent, 1);
 	key = agent_record(&self->agent, 0)->key;
 	requester_join(_metadata, &second, &self->opts);
-	ASSERT_EQ(0, kill(self->r.pid, sig));
+	ASSERT_EQ(0, kill(self->r.pid, SIGKILL));
 	since = now_ms();
-	EXPECT_EQ(error, requester_finish(&self->r).error);
+	EXPECT_EQ(REQUESTER_DIED, requester_finish(&self->r).error);
 	res = requester_finish(&second);
 	EXPECT_GE(100 * slow(), now_ms() - since);
 	EXPECT_EQ(-1, res.key);
-	EXPECT_EQ(EINTR, res.error);
+	EXPECT_EQ(ENOKEY, res.error);
+	EXPECT_EQ(0, (int)count_get(caught));
 	EXPECT_EQ(1, agent_asked(&self->agent));
 	expect_no_authority(_metadata, &self->agent, key);
 	expect_settled(_metadata, &self->agent);
 	expect_fresh(_metadata, &self->agent, self->desc, key);
-}
-
-TEST_F(requester, second_waiter_released)
-{
-	expect_released(_metadata, self, SIGKILL, REQUESTER_DIED);
-	EXPECT_EQ(0, (int)count_get(caught));
-}
-
-/* The signal comes to the first one alone. */
-TEST_F(requester, second_waiter_released_by_interruption)
-{
-	expect_released(_metadata, self, SIGUSR1, EINTR);
-	EXPECT_EQ(1, (int)count_get(caught));
 }
 
 /* A waiter that is interrupted does not disturb the request. */

@@ -63,11 +63,6 @@ static void end_deadline(struct __test_metadata *const _metadata __maybe_unused,
 {
 }
 
-static void end_interruption(struct __test_metadata *const _metadata, DATA *self)
-{
-	ASSERT_EQ(0, kill(self->r.pid, SIGUSR1));
-}
-
 static void end_kill(struct __test_metadata *const _metadata, DATA *self)
 {
 	ASSERT_EQ(0, kill(self->r.pid, SIGKILL));
@@ -136,13 +131,6 @@ FIXTURE_VARIANT_ADD(stripped, timed_out)
 	.short_deadline = true,
 };
 
-FIXTURE_VARIANT_ADD(stripped, interrupted)
-{
-	.end = end_interruption,
-	.error = EINTR,
-	.left = AGENT | THREAD | CHILD,
-};
-
 FIXTURE_VARIANT_ADD(stripped, killed)
 {
 	.end = end_kill,
@@ -193,17 +181,6 @@ static long reap_children(struct agent *a __maybe_unused)
 	return signal(SIGCHLD, SIG_IGN) == SIG_ERR ? -errno : 0;
 }
 
-static void catch(int sig __maybe_unused)
-{
-}
-
-static long handle_usr1(const struct requester_opts *o __maybe_unused)
-{
-	struct sigaction sa = { .sa_handler = catch };
-
-	return neg_errno(sigaction(SIGUSR1, &sa, NULL));
-}
-
 FIXTURE_SETUP(stripped)
 {
 	struct agent_opts opts = {
@@ -238,10 +215,7 @@ FIXTURE_TEARDOWN(stripped)
 /* A request that all three have the authority for. */
 static void hold_threefold(struct __test_metadata *const _metadata, DATA *self)
 {
-	struct requester_opts o = {
-		.desc = unique("held"),
-		.prepare = handle_usr1,
-	};
+	struct requester_opts o = { .desc = unique("held") };
 
 	/* Possessed by the requester, as it shares our session keyring. */
 	self->secret = sys_add_key("user", unique("secret"), "secret", 6,

@@ -7,7 +7,12 @@
  *			cache for what it is answered, as the users of
  *			dns_resolver and id_resolver have them
  *	kthread DESC	the same as "user", in a kernel thread
+ *	signalled DESC	the same as "user", with SIGUSR1 pending for the writer
+ *	dying DESC	the same as "user", with SIGKILL pending for the writer
+ *	keep DESC	the same as "user"; once it has failed, every later "keep"
+ *			fails with the same error, as cifs keeps that of a mount
  *	dns NAME	an address, for the net namespace of the writer
+ *	last -		what the last "dying" was answered
  *
  * The write fails as the request does. Then the file has the answer.
  */
@@ -19,8 +24,10 @@
 #include <linux/keyctl.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/nsproxy.h>
 #include <linux/proc_fs.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -67,6 +74,54 @@ static int ask_overridden(const char *desc, struct answer *answer)
 	int ret = ask_user(desc, answer);
 
 	revert_creds(old);
+	return ret;
+}
+
+static int ask_signalled(const char *desc, struct answer *answer)
+{
+	send_sig(SIGUSR1, current, 1);
+	return ask_user(desc, answer);
+}
+
+/* What a process was answered that cannot tell it any more. */
+static struct answer last_answer;
+static int last_error = -ENODATA;
+static DEFINE_MUTEX(last_lock);
+
+static int ask_dying(const char *desc, struct answer *answer)
+{
+	int ret;
+
+	send_sig(SIGKILL, current, 1);
+	ret = ask_user(desc, answer);
+	mutex_lock(&last_lock);
+	last_error = ret;
+	last_answer = *answer;
+	mutex_unlock(&last_lock);
+	return ret;
+}
+
+static int ask_last(const char *desc, struct answer *answer)
+{
+	int ret;
+
+	mutex_lock(&last_lock);
+	ret = last_error;
+	*answer = last_answer;
+	mutex_unlock(&last_lock);
+	return ret;
+}
+
+static int kept_error;
+
+static int ask_keep(const char *desc, struct answer *answer)
+{
+	int ret = READ_ONCE(kept_error);
+
+	if (!ret)
+		ret = ask_user(desc, answer);
+	if (ret)
+		WRITE_ONCE(kept_error, ret);
 	return ret;
 }
 
@@ -123,6 +178,10 @@ static const struct {
 	{ "user ", ask_user },
 	{ "override ", ask_overridden },
 	{ "kthread ", ask_kthread },
+	{ "signalled ", ask_signalled },
+	{ "dying ", ask_dying },
+	{ "last ", ask_last },
+	{ "keep ", ask_keep },
 	{ "dns ", ask_dns },
 };
 
