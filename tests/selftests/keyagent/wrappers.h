@@ -27,6 +27,7 @@ typedef int32_t key_serial_t;
 #define KEY_USR_SETATTR	0x00200000
 #define KEY_USR_ALL	0x003f0000
 #define KEY_OTH_VIEW	0x00000001
+#define KEY_OTH_WRITE	0x00000004
 #define KEY_OTH_SEARCH	0x00000008
 #define KEY_OTH_LINK	0x00000010
 
