@@ -3,8 +3,8 @@
  * The life of an agent: its key belongs to the thread that registered and to the
  * program that this thread runs. Before a request the end of either makes the
  * request go to /sbin/request-key, and revokes the key. After the hand-over it is
- * noticed within 1.5 s: the request goes there too if nobody has taken the
- * authority, and ends with ENOKEY otherwise.
+ * noticed within 1.5 s: the request goes there too if nobody has the authority any
+ * more, and ends with ENOKEY otherwise.
  */
 
 #define _GNU_SOURCE
@@ -87,6 +87,27 @@ TEST_F(lifetime, killed_with_authority)
 	expect_upcall(_metadata, &self->agent);
 	agent_stop(&self->agent);
 	expect_negative(_metadata, arg.key);
+}
+
+/* Nobody has to reap it: the authority is gone when the agent is. */
+TEST_F(lifetime, reaped_with_authority)
+{
+	const char *desc = unique("held");
+	struct agent_opts opts = { .plan.action = AGENT_HOLD };
+	struct agent_arg arg = { 0 };
+	struct requester r;
+	uint64_t since;
+
+	signal(SIGCHLD, SIG_IGN);
+	agent_start(_metadata, &self->agent, &opts);
+	arg.key = request_held(_metadata, &self->agent, &r, desc);
+	ASSERT_LT(0, agent_call(_metadata, &self->agent, agent_do_assume, &arg,
+				sizeof(arg)));
+	ASSERT_EQ(0, kill(self->agent.pid, SIGKILL));
+	ASSERT_EQ(0, wait_dead(self->agent.pid));
+	since = now_ms();
+	expect_passed_on(_metadata, &r, desc, since);
+	expect_upcall(_metadata, &self->agent);
 }
 
 TEST_F(lifetime, exits_holding)

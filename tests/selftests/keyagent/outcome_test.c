@@ -128,6 +128,18 @@ TEST_F(outcome, died)
 	EXPECT_EQ(1, status(&self->agent, "died"));
 }
 
+/* What it had of the authority goes with it when nobody has to reap it. */
+TEST_F(outcome, died_untaken_by_the_dead)
+{
+	signal(SIGCHLD, SIG_IGN);
+	hold(_metadata, self);
+	assume(_metadata, self);
+	ASSERT_EQ(0, kill(self->agent.pid, SIGKILL));
+	expect_end(_metadata, self, "upcall", "died_untaken");
+	EXPECT_EQ(1, upcall_count(self->desc, NULL));
+	EXPECT_EQ(1, status(&self->agent, "died"));
+}
+
 static long do_invalidate(struct agent *a __maybe_unused,
 			  const void *arg __maybe_unused)
 {
@@ -143,12 +155,12 @@ TEST_F(outcome, invalidated)
 	expect_end(_metadata, self, errno_answer(ENOKEY), "invalidated");
 }
 
-TEST_F(outcome, interrupted)
+TEST_F(outcome, killed)
 {
 	hold(_metadata, self);
 	ASSERT_EQ(0, kill(self->r.pid, SIGKILL));
 	EXPECT_EQ(REQUESTER_DIED, requester_finish(&self->r).error);
-	expect_outcome(_metadata, &self->before, "interrupted");
+	expect_outcome(_metadata, &self->before, "killed");
 }
 
 TEST_F(outcome, timed_out)
