@@ -54,11 +54,14 @@ TEST_F(module, parameters)
 		"timeout_ms=99", "timeout_ms=0", "timeout_ms=60001",
 		"timeout_ms=4294967295", "negative_ttl=61",
 		"negative_ttl=4294967295", "timeout_ms=10000 negative_ttl=61",
-		"timeout_ms=99 negative_ttl=1",
+		"timeout_ms=99 negative_ttl=1", "max_in_flight=1",
+		"max_in_flight=0", "max_in_flight=4097", "unprivileged=2",
 	};
 	static const char * const good[] = {
 		"timeout_ms=100", "timeout_ms=60000", "negative_ttl=0",
-		"negative_ttl=60", "timeout_ms=60000 negative_ttl=60", "",
+		"negative_ttl=60", "timeout_ms=60000 negative_ttl=60",
+		"max_in_flight=2", "max_in_flight=4096", "unprivileged=0",
+		"unprivileged=1", "",
 	};
 	unsigned int i;
 

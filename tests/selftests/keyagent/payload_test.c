@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The payload of an agent key: a signal number in two bytes, or in the first two
- * of four.
+ * of four; or in eight bytes a signal number, two bytes of zero, and flags.
  */
 
-#include "common.h"
+#include "parameters.h"
 
 FIXTURE(payload) {
 };
@@ -48,8 +48,11 @@ FIXTURE_VARIANT_ADD(length, len_4) { 4, 0 };
 FIXTURE_VARIANT_ADD(length, len_5) { 5, EINVAL };
 FIXTURE_VARIANT_ADD(length, len_6) { 6, EINVAL };
 FIXTURE_VARIANT_ADD(length, len_7) { 7, EINVAL };
+/* Of that length, but with bits that mean nothing; see below. */
 FIXTURE_VARIANT_ADD(length, len_8) { 8, EINVAL };
 FIXTURE_VARIANT_ADD(length, len_9) { 9, EINVAL };
+FIXTURE_VARIANT_ADD(length, len_12) { 12, EINVAL };
+FIXTURE_VARIANT_ADD(length, len_16) { 16, EINVAL };
 FIXTURE_VARIANT_ADD(length, len_65536) { 65536, EINVAL };
 FIXTURE_VARIANT_ADD(length, len_65538) { 65538, EINVAL };
 FIXTURE_VARIANT_ADD(length, len_1048575) { 1048575, EINVAL };
@@ -93,6 +96,9 @@ TEST_F(payload, null_payload)
 				  KEY_SPEC_SESSION_KEYRING));
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ(-1, sys_add_key("keyagent", "user", NULL, 4,
+				  KEY_SPEC_SESSION_KEYRING));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, sys_add_key("keyagent", "user", NULL, 8,
 				  KEY_SPEC_SESSION_KEYRING));
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ(0, links_in(KEY_SPEC_SESSION_KEYRING));
@@ -166,6 +172,68 @@ TEST_F(number, add_key)
 	ASSERT_LT(0, key);
 	ASSERT_TRUE(proc_keys_line(key, NULL, line, sizeof(line)));
 	snprintf(want, sizeof(want), " sig %d", variant->sig);
+	EXPECT_NE(NULL, strstr(line, want)) {
+		TH_LOG("no '%s' in '%s'", want, line);
+	}
+}
+
+/* ---------------------------------------------------------------- the flags */
+
+FIXTURE(flags) {
+};
+
+FIXTURE_VARIANT(flags) {
+	struct flagged_payload payload;
+	int error;
+};
+
+FIXTURE_VARIANT_ADD(flags, none) { { 40, 0, 0 }, 0 };
+FIXTURE_VARIANT_ADD(flags, shared) { { 40, 0, KEYAGENT_SHARED }, 0 };
+FIXTURE_VARIANT_ADD(flags, first_signal) { { 32, 0, 0 }, 0 };
+FIXTURE_VARIANT_ADD(flags, last_signal) { { 64, 0, KEYAGENT_SHARED }, 0 };
+FIXTURE_VARIANT_ADD(flags, signal_0) { { 0, 0, 0 }, EINVAL };
+FIXTURE_VARIANT_ADD(flags, signal_31) { { 31, 0, 0 }, EINVAL };
+FIXTURE_VARIANT_ADD(flags, signal_65) { { 65, 0, KEYAGENT_SHARED }, EINVAL };
+FIXTURE_VARIANT_ADD(flags, signal_0x128) { { 0x128, 0, 0 }, EINVAL };
+FIXTURE_VARIANT_ADD(flags, reserved) { { 40, 1, 0 }, EINVAL };
+FIXTURE_VARIANT_ADD(flags, reserved_high) { { 40, 0x8000, 0 }, EINVAL };
+FIXTURE_VARIANT_ADD(flags, unknown_2) { { 40, 0, 2 }, EINVAL };
+FIXTURE_VARIANT_ADD(flags, unknown_4) { { 40, 0, 4 }, EINVAL };
+FIXTURE_VARIANT_ADD(flags, unknown_8) { { 40, 0, 8 }, EINVAL };
+FIXTURE_VARIANT_ADD(flags, unknown_and_known) {
+	{ 40, 0, KEYAGENT_SHARED | 1 << 16 }, EINVAL
+};
+FIXTURE_VARIANT_ADD(flags, unknown_highest) { { 40, 0, 1u << 31 }, EINVAL };
+FIXTURE_VARIANT_ADD(flags, all) { { 40, 0, UINT32_MAX }, EINVAL };
+
+FIXTURE_SETUP(flags)
+{
+	test_session(_metadata);
+	ASSERT_LT(0, keyctl_get_keyring_id(KEY_SPEC_PROCESS_KEYRING, 1));
+}
+
+FIXTURE_TEARDOWN(flags)
+{
+}
+
+TEST_F(flags, add_key)
+{
+	char line[1024], want[64];
+	key_serial_t key;
+
+	key = sys_add_key("keyagent", "user", &variant->payload,
+			  sizeof(variant->payload), KEY_SPEC_SESSION_KEYRING);
+	if (variant->error) {
+		EXPECT_EQ(-1, key);
+		EXPECT_EQ(variant->error, errno);
+		EXPECT_EQ(0, links_in(KEY_SPEC_SESSION_KEYRING));
+		return;
+	}
+	ASSERT_LT(0, key) {
+		TH_LOG("%s", strerror(errno));
+	}
+	ASSERT_TRUE(proc_keys_line(key, NULL, line, sizeof(line)));
+	snprintf(want, sizeof(want), " sig %d", variant->payload.signal);
 	EXPECT_NE(NULL, strstr(line, want)) {
 		TH_LOG("no '%s' in '%s'", want, line);
 	}
