@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A requester that is stopped or frozen while it waits gives its request up, so
- * that nobody waits for it, and makes it again when it goes on.
+ * A requester that is frozen while it waits gives its request up, so that nobody waits
+ * for it, and makes it again when it goes on. A request of the kernel's own cannot be
+ * made again: who is to be frozen there is frozen when the request is over.
  */
 
 #define _GNU_SOURCE
-#include "observe.h"
-
-#define DATA FIXTURE_DATA(frozen)
+#include "module.h"
+#include "test_module.h"
 
 #define CGROUPS		"/run/keyagent-cgroup"
 #define CGROUP		CGROUPS "/requester"
@@ -15,43 +15,41 @@
 #define PM_STATE	"/sys/power/state"
 #define PM_TEST_DELAY	"/sys/module/suspend/parameters/pm_test_delay"
 
-FIXTURE(frozen)
-{
-	struct agent agent;
-	struct requester r;
-	char delay[16];		/* what PM_TEST_DELAY was */
+/* The time that an agent takes for what the kernel waits for. */
+#define ANSWER_MS	600
+
+/* A way to freeze requesters. */
+struct freezer {
+	bool (*possible)(void);
+	void (*freeze)(struct __test_metadata *_metadata, const pid_t *pids,
+		       int n);
+	bool (*is_frozen)(void);
+	/* NULL: it has gone on already. */
+	void (*thaw)(struct __test_metadata *_metadata);
+	void (*clean_up)(void);
 };
 
-FIXTURE_VARIANT(frozen)
-{
-	bool (*possible)(DATA *self);
-	void (*stop)(struct __test_metadata *_metadata, DATA *self);
-	void (*go_on)(struct __test_metadata *_metadata, DATA *self);
-	void (*clean_up)(DATA *self);
-};
+/* ------------------------------------------------------------ by their cgroup */
 
-/* --------------------------------------------------------- stopped by a signal */
-
-static void signal_stop(struct __test_metadata *const _metadata, DATA *self)
+static void cgroup_enter(struct __test_metadata *const _metadata,
+			 const pid_t *pids, int n)
 {
-	ASSERT_EQ(0, kill(self->r.pid, SIGSTOP));
-	ASSERT_TRUE(wait_until(proc_state(self->r.pid) == 'T'));
+	char pid[16];
+
+	while (n--) {
+		snprintf(pid, sizeof(pid), "%d", pids[n]);
+		ASSERT_EQ(0, write_word(CGROUP "/cgroup.procs", 0, pid));
+	}
 }
 
-static void signal_go_on(struct __test_metadata *const _metadata, DATA *self)
+static void cgroup_clean_up(void)
 {
-	ASSERT_EQ(0, kill(self->r.pid, SIGCONT));
+	wait_until(!rmdir(CGROUP) || errno != EBUSY);
+	umount2(CGROUPS, MNT_DETACH);
+	rmdir(CGROUPS);
 }
 
-FIXTURE_VARIANT_ADD(frozen, by_signal)
-{
-	.stop = signal_stop,
-	.go_on = signal_go_on,
-};
-
-/* --------------------------------------------------------- frozen by its cgroup */
-
-static bool cgroup_possible(DATA *self __maybe_unused)
+static bool cgroup2_possible(void)
 {
 	mkdir(CGROUPS, 0755);
 	mount("none", CGROUPS, "cgroup2", 0, NULL);
@@ -59,7 +57,7 @@ static bool cgroup_possible(DATA *self __maybe_unused)
 	return !access(CGROUP "/cgroup.freeze", W_OK);
 }
 
-static bool cgroup_is_frozen(void)
+static bool cgroup2_is_frozen(void)
 {
 	char buf[256] = "";
 
@@ -67,51 +65,79 @@ static bool cgroup_is_frozen(void)
 	       strstr(buf, "frozen 1");
 }
 
-static void cgroup_stop(struct __test_metadata *const _metadata, DATA *self)
+static void cgroup2_freeze(struct __test_metadata *const _metadata,
+			   const pid_t *pids, int n)
 {
-	char pid[16];
-
-	snprintf(pid, sizeof(pid), "%d", self->r.pid);
-	ASSERT_EQ(0, write_word(CGROUP "/cgroup.procs", 0, pid));
+	cgroup_enter(_metadata, pids, n);
 	ASSERT_EQ(0, write_word(CGROUP "/cgroup.freeze", 0, "1"));
-	ASSERT_TRUE(wait_until(cgroup_is_frozen()));
 }
 
-static void cgroup_go_on(struct __test_metadata *const _metadata,
-			 DATA *self __maybe_unused)
+static void cgroup2_thaw(struct __test_metadata *const _metadata)
 {
 	ASSERT_EQ(0, write_word(CGROUP "/cgroup.freeze", 0, "0"));
 }
 
-static void cgroup_clean_up(DATA *self __maybe_unused)
-{
-	wait_until(!rmdir(CGROUP) || errno != EBUSY);
-	umount2(CGROUPS, MNT_DETACH);
-	rmdir(CGROUPS);
-}
-
-FIXTURE_VARIANT_ADD(frozen, by_cgroup)
-{
-	.possible = cgroup_possible,
-	.stop = cgroup_stop,
-	.go_on = cgroup_go_on,
+static const struct freezer cgroup2 = {
+	.possible = cgroup2_possible,
+	.freeze = cgroup2_freeze,
+	.is_frozen = cgroup2_is_frozen,
+	.thaw = cgroup2_thaw,
 	.clean_up = cgroup_clean_up,
 };
 
-/* ----------------------------------------------- frozen with the whole system */
+static bool cgroup1_possible(void)
+{
+	mkdir(CGROUPS, 0755);
+	mount("none", CGROUPS, "cgroup", 0, "freezer");
+	mkdir(CGROUP, 0755);
+	return !access(CGROUP "/freezer.state", W_OK);
+}
 
-static bool suspend_possible(DATA *self)
+static bool cgroup1_is_frozen(void)
+{
+	char buf[16] = "";
+
+	return file_read(CGROUP "/freezer.state", buf, sizeof(buf)) &&
+	       !strcmp(buf, "FROZEN\n");
+}
+
+static void cgroup1_freeze(struct __test_metadata *const _metadata,
+			   const pid_t *pids, int n)
+{
+	cgroup_enter(_metadata, pids, n);
+	ASSERT_EQ(0, write_word(CGROUP "/freezer.state", 0, "FROZEN"));
+}
+
+static void cgroup1_thaw(struct __test_metadata *const _metadata)
+{
+	ASSERT_EQ(0, write_word(CGROUP "/freezer.state", 0, "THAWED"));
+}
+
+static const struct freezer cgroup1 = {
+	.possible = cgroup1_possible,
+	.freeze = cgroup1_freeze,
+	.is_frozen = cgroup1_is_frozen,
+	.thaw = cgroup1_thaw,
+	.clean_up = cgroup_clean_up,
+};
+
+/* ------------------------------------------------------ with the whole system */
+
+static char pm_test_delay[16];
+
+static bool suspend_possible(void)
 {
 	char states[64] = "";
 
 	return file_read(PM_STATE, states, sizeof(states)) &&
 	       strstr(states, "mem") && !access(PM_TEST, W_OK) &&
-	       file_read(PM_TEST_DELAY, self->delay, sizeof(self->delay));
+	       file_read(PM_TEST_DELAY, pm_test_delay, sizeof(pm_test_delay));
 }
 
 /* Goes as far as to freeze everybody, and on at once. */
-static void system_stop(struct __test_metadata *const _metadata,
-			DATA *self __maybe_unused)
+static void freeze_system(struct __test_metadata *const _metadata,
+			  const pid_t *pids __maybe_unused,
+			  int n __maybe_unused)
 {
 	ASSERT_EQ(0, write_word(PM_TEST_DELAY, 0, "0"));
 	ASSERT_EQ(0, write_word(PM_TEST, 0, "freezer"));
@@ -120,66 +146,252 @@ static void system_stop(struct __test_metadata *const _metadata,
 	}
 }
 
-static void suspend_clean_up(DATA *self)
+static void suspend_clean_up(void)
 {
 	write_word(PM_TEST, 0, "none");
-	write_word(PM_TEST_DELAY, 0, self->delay);
+	write_word(PM_TEST_DELAY, 0, pm_test_delay);
 }
 
-FIXTURE_VARIANT_ADD(frozen, by_suspend)
-{
+static const struct freezer system_freezer = {
 	.possible = suspend_possible,
-	.stop = system_stop,
+	.freeze = freeze_system,
 	.clean_up = suspend_clean_up,
 };
 
-/* ------------------------------------------------------------------- the test */
+/* ------------------------------------------------------------- request_key(2) */
+
+#define DATA	FIXTURE_DATA(frozen)
+#define VARIANT	FIXTURE_VARIANT(frozen)
+
+FIXTURE(frozen)
+{
+	struct agent agent;
+	struct outcomes before;
+	struct requester_opts opts;
+	struct requester r;
+	key_serial_t first;	/* the key of the request that is given up */
+};
+
+FIXTURE_VARIANT(frozen)
+{
+	const struct freezer *freezer;
+};
+
+FIXTURE_VARIANT_ADD(frozen, by_cgroup1)
+{
+	.freezer = &cgroup1,
+};
+
+FIXTURE_VARIANT_ADD(frozen, by_cgroup2)
+{
+	.freezer = &cgroup2,
+};
+
+FIXTURE_VARIANT_ADD(frozen, by_suspend)
+{
+	.freezer = &system_freezer,
+};
 
 FIXTURE_SETUP(frozen)
 {
 	const struct agent_opts opts = { .plan.action = AGENT_HOLD };
 
 	test_session(_metadata);
-	if (variant->possible && !variant->possible(self))
+	if (!variant->freezer->possible())
 		SKIP(_exit(KSFT_SKIP), "the kernel or the user cannot do that");
+	outcomes_read(&self->before);
 	agent_start(_metadata, &self->agent, &opts);
+	self->opts.desc = unique("frozen");
+	requester_start(_metadata, &self->r, &self->opts);
+	agent_wait_asked(_metadata, &self->agent, 1);
+	self->first = agent_record(&self->agent, 0)->key;
+	ASSERT_TRUE(wait_until(in_request_key(self->r.pid)));
 }
 
 FIXTURE_TEARDOWN(frozen)
 {
+	if (variant->freezer->thaw)
+		variant->freezer->thaw(_metadata);
+	if (self->r.pid > 0)
+		kill(self->r.pid, SIGKILL);
 	agent_stop(&self->agent);
-	if (variant->clean_up)
-		variant->clean_up(self);
+	variant->freezer->clean_up();
+}
+
+/* The first request is given up. */
+static void freeze(struct __test_metadata *const _metadata, DATA *self,
+		   const struct freezer *f, const pid_t *pids, int n)
+{
+	f->freeze(_metadata, pids, n);
+	if (f->is_frozen) {
+		ASSERT_TRUE(wait_until(f->is_frozen()));
+		EXPECT_EQ(1, agent_asked(&self->agent));
+	}
+	EXPECT_TRUE(authkey_gone(self->first));
+}
+
+/* The second one is answered. */
+static void expect_served(struct __test_metadata *const _metadata, DATA *self,
+			  const struct freezer *f)
+{
+	static const char * const names[] = { "frozen", "served" };
+	struct requester_result res;
+	struct agent_arg arg = { 0 };
+
+	if (f->thaw)
+		f->thaw(_metadata);
+	agent_wait_asked(_metadata, &self->agent, 2);
+	arg.key = agent_record(&self->agent, 1)->key;
+	EXPECT_NE(self->first, arg.key);
+	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
+				agent_do_assume_and_settle, &arg, sizeof(arg)));
+	res = requester_finish(&self->r);
+	self->r.pid = 0;
+	EXPECT_EQ(arg.key, res.key);
+	EXPECT_STREQ("agent", answer(&res));
+	EXPECT_EQ(2, agent_asked(&self->agent));
+	EXPECT_EQ(0, upcall_count(self->opts.desc, NULL));
+	expect_outcomes(_metadata, &self->before, names, ARRAY_SIZE(names));
+	expect_settled(_metadata, &self->agent);
 }
 
 TEST_F(frozen, asks_again)
 {
-	const struct requester_opts o = { .desc = unique("frozen") };
+	freeze(_metadata, self, variant->freezer, &self->r.pid, 1);
+	expect_served(_metadata, self, variant->freezer);
+}
+
+/* Who waits for the same key is frozen as well, and nobody sees an error. */
+TEST_F(frozen, second_waiter)
+{
 	struct requester_result res;
-	struct agent_arg arg = { 0 };
-	key_serial_t first;
+	struct requester second;
+	pid_t pids[2];
 
-	requester_start(_metadata, &self->r, &o);
-	agent_wait_asked(_metadata, &self->agent, 1);
-	first = agent_record(&self->agent, 0)->key;
-	ASSERT_TRUE(wait_until(in_request_key(self->r.pid)));
-	variant->stop(_metadata, self);
-	EXPECT_TRUE(authkey_gone(first));
-	if (variant->go_on) {
-		EXPECT_EQ(1, agent_asked(&self->agent));
-		variant->go_on(_metadata, self);
-	}
-
-	agent_wait_asked(_metadata, &self->agent, 2);
-	arg.key = agent_record(&self->agent, 1)->key;
-	EXPECT_NE(first, arg.key);
-	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
-				agent_do_assume_and_settle, &arg, sizeof(arg)));
-	res = requester_finish(&self->r);
-	EXPECT_EQ(arg.key, res.key);
+	requester_join(_metadata, &second, &self->opts);
+	pids[0] = self->r.pid;
+	pids[1] = second.pid;
+	freeze(_metadata, self, variant->freezer, pids, 2);
+	expect_served(_metadata, self, variant->freezer);
+	res = requester_finish(&second);
 	EXPECT_STREQ("agent", answer(&res));
-	EXPECT_EQ(0, upcall_count(o.desc, NULL));
+}
+
+/*
+ * Who registers a key type waits for the requester, and can neither be frozen before
+ * it has, nor may it wait until the requester goes on.
+ */
+TEST_F(frozen, type_waits)
+{
+	pid_t loader;
+
+	test_type_unload();
+	loader = test_type_start_loading(_metadata);
+	ASSERT_TRUE(wait_until(waits_for_types(loader)));
+	freeze(_metadata, self, variant->freezer, &self->r.pid, 1);
+	EXPECT_EQ(0, wait_child(&loader, 10000 * slow()));
+	expect_served(_metadata, self, variant->freezer);
+	test_type_unload();
+}
+
+#undef DATA
+#undef VARIANT
+
+/* ------------------------------------------------- what the kernel waits for */
+
+#define DATA	FIXTURE_DATA(kernel)
+
+FIXTURE(kernel)
+{
+	struct agent agent;
+	struct kernel_requester r;
+	struct agent_arg arg;
+};
+
+FIXTURE_VARIANT(kernel)
+{
+	const struct freezer *freezer;
+};
+
+FIXTURE_VARIANT_ADD(kernel, by_cgroup1)
+{
+	.freezer = &cgroup1,
+};
+
+FIXTURE_VARIANT_ADD(kernel, by_cgroup2)
+{
+	.freezer = &cgroup2,
+};
+
+FIXTURE_VARIANT_ADD(kernel, by_suspend)
+{
+	.freezer = &system_freezer,
+};
+
+FIXTURE_SETUP(kernel)
+{
+	const struct agent_opts opts = { .plan.action = AGENT_HOLD };
+
+	module_required(_metadata);
+	if (!variant->freezer->possible())
+		SKIP(_exit(KSFT_SKIP), "the kernel or the user cannot do that");
+	/* The agent is frozen, too, when the system is. */
+	if (!variant->freezer->thaw)
+		module_reload_short(_metadata);
+	test_session(_metadata);
+	test_module_load(_metadata);
+	agent_start(_metadata, &self->agent, &opts);
+	kernel_request_start(_metadata, &self->r, "keep", unique("kernel"),
+			     NULL);
+	agent_wait_asked(_metadata, &self->agent, 1);
+	self->arg.key = agent_record(&self->agent, 0)->key;
+	ASSERT_TRUE(wait_until(is_asleep(self->r.pid)));
+}
+
+FIXTURE_TEARDOWN(kernel)
+{
+	if (variant->freezer->thaw)
+		variant->freezer->thaw(_metadata);
+	if (self->r.pid > 0) {
+		kill(self->r.pid, SIGKILL);
+		kernel_request_finish(&self->r);
+	}
+	agent_stop(&self->agent);
+	wait_until((test_module_unload(), access(TEST_FILE, F_OK)));
+	variant->freezer->clean_up();
+	if (!variant->freezer->thaw)
+		EXPECT_EQ(0, module_reload(""));
+}
+
+/* What it was answered, and what the next one is, which asks what was kept. */
+static void expect_kept(struct __test_metadata *const _metadata, DATA *self,
+			const char *ans)
+{
+	EXPECT_STREQ(ans, kernel_request_finish(&self->r));
+	self->r.pid = 0;
+	EXPECT_EQ(1, agent_asked(&self->agent));
+	self->agent.sh->plan.action = AGENT_ANSWER;
+	EXPECT_STREQ(ans, kernel_request("keep", unique("second")));
 	expect_settled(_metadata, &self->agent);
+}
+
+TEST_F(kernel, waits)
+{
+	const struct freezer *f = variant->freezer;
+
+	f->freeze(_metadata, &self->r.pid, 1);
+	if (!f->thaw) {
+		expect_kept(_metadata, self, "errno 110");
+		return;
+	}
+	poll(NULL, 0, ANSWER_MS);
+	EXPECT_FALSE(f->is_frozen());
+	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
+				agent_do_assume_and_settle, &self->arg,
+				sizeof(self->arg)));
+	EXPECT_TRUE(wait_until(f->is_frozen()));
+	f->thaw(_metadata);
+	expect_kept(_metadata, self, "agent");
 }
 
 KEYAGENT_HARNESS_MAIN

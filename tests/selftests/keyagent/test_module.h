@@ -59,6 +59,55 @@ static __maybe_unused void test_module_unload(void)
 	syscall(__NR_delete_module, "keyagent_test", O_NONBLOCK);
 }
 
+/* Waits for a child, at most @ms; its status, or -1. */
+static __maybe_unused int wait_child(pid_t *pid, unsigned int ms)
+{
+	struct pollfd fd = {
+		.fd = syscall(__NR_pidfd_open, *pid, 0),
+		.events = POLLIN,
+	};
+	int status = -1;
+
+	if (poll(&fd, 1, ms) == 1) {
+		waitpid(*pid, &status, 0);
+		*pid = 0;
+	}
+	close(fd.fd);
+	return status;
+}
+
+/* True while the process waits to register or unregister a key type. */
+static __maybe_unused bool waits_for_types(pid_t pid)
+{
+	char path[64], function[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
+	return file_read(path, function, sizeof(function)) &&
+	       strstr(function, "register_key_type");
+}
+
+/* Loads the second one in a process of its own, which may have to wait for that. */
+static __maybe_unused pid_t
+test_type_start_loading(struct __test_metadata *const _metadata)
+{
+	char path[4096];
+	pid_t pid;
+	int fd;
+
+	ASSERT_TRUE(beside(path, sizeof(path), "test_modules/" TEST_TYPE ".ko"));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		SKIP(_exit(KSFT_SKIP), "there is no %s", path);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(syscall(__NR_finit_module, fd, "", 0) ? errno : 0);
+	}
+	close(fd);
+	return pid;
+}
+
 /*
  * A request of one of the ways that the module knows; the answer, or "errno N".
  * In a buffer that the next call uses again.

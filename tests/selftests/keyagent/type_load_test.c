@@ -8,7 +8,7 @@
 
 #define _GNU_SOURCE
 #include "module.h"
-#include "observe.h"
+#include "test_module.h"
 
 #define DATA		FIXTURE_DATA(type_load)
 #define TYPE_MODULE	"dns_resolver"
@@ -56,38 +56,11 @@ static pid_t start_modprobe(bool remove)
 	_exit(127);
 }
 
-/* Waits for a child, at most @ms; its status, or -1. */
-static int wait_child(pid_t *pid, unsigned int ms)
-{
-	struct pollfd fd = {
-		.fd = syscall(__NR_pidfd_open, *pid, 0),
-		.events = POLLIN,
-	};
-	int status = -1;
-
-	if (poll(&fd, 1, ms) == 1) {
-		waitpid(*pid, &status, 0);
-		*pid = 0;
-	}
-	close(fd.fd);
-	return status;
-}
-
 static int run_modprobe(bool remove)
 {
 	pid_t pid = start_modprobe(remove);
 
 	return pid < 0 ? -1 : wait_child(&pid, 10000 * slow());
-}
-
-/* True while the process waits to register or unregister a key type. */
-static bool waits_for_types(pid_t pid)
-{
-	char path[64], function[64] = "";
-
-	snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
-	return file_read(path, function, sizeof(function)) &&
-	       strstr(function, "register_key_type");
 }
 
 FIXTURE_SETUP(type_load)
