@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A user whose requests are killed, one after another and more of them than the key
+ * quota has room for: what they leave behind goes at once, so that the user has keys.
+ */
+
+#define _GNU_SOURCE
+#include "lifetime.h"
+#include "userns.h"
+
+#define USER		4713
+#define REQUESTS	300	/* the quota is 200 */
+
+FIXTURE(quota)
+{
+	struct agent agent;
+};
+
+FIXTURE_VARIANT(quota)
+{
+	key_serial_t dest;
+	bool same;		/* all for one key */
+};
+
+/* The keyring goes with its requester. */
+FIXTURE_VARIANT_ADD(quota, thread)
+{
+	.dest = KEY_SPEC_THREAD_KEYRING,
+};
+
+/* The next negative key takes the place of the last one. */
+FIXTURE_VARIANT_ADD(quota, session)
+{
+	.dest = KEY_SPEC_SESSION_KEYRING,
+	.same = true,
+};
+
+FIXTURE_SETUP(quota)
+{
+	const struct agent_opts opts = { .plan.action = AGENT_HOLD };
+
+	if (geteuid())
+		SKIP(_exit(KSFT_SKIP), "not root");
+	test_session(_metadata);
+	agent_start(_metadata, &self->agent, &opts);
+}
+
+FIXTURE_TEARDOWN(quota)
+{
+	agent_stop(&self->agent);
+}
+
+/* How many keys count for the user. */
+static int keys_in_quota(void)
+{
+	FILE *f = fopen("/proc/key-users", "re");
+	char line[256];
+	int uid, n, found = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%d: %*d %*d/%*d %d/", &uid, &n) == 2 &&
+		    uid == USER)
+			found = n;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static long become_user(const struct requester_opts *o __maybe_unused)
+{
+	return become(USER, USER, USER);
+}
+
+/* Makes a request and kills it; false when the quota had no room for it. */
+static bool request_and_kill(struct __test_metadata *const _metadata,
+			     struct agent *a, const struct requester_opts *o)
+{
+	const int asked = agent_asked(a);
+	struct requester_result res;
+	struct pollfd fd = { .events = POLLIN };
+	struct requester r;
+
+	requester_start(_metadata, &r, o);
+	fd.fd = r.fd;
+	ASSERT_TRUE(wait_until(agent_asked(a) > asked || poll(&fd, 1, 0)));
+	kill(r.pid, SIGKILL);
+	res = requester_finish(&r);
+	if (res.error == EDQUOT)
+		return false;
+	EXPECT_EQ(REQUESTER_DIED, res.error) {
+		TH_LOG("%s", strerror(res.error));
+	}
+	return true;
+}
+
+TEST_F_TIMEOUT(quota, killed_requests, 60)
+{
+	struct requester_opts o = {
+		.desc = unique("one"),
+		.dest = variant->dest,
+		.prepare = become_user,
+	};
+	int before = keys_in_quota(), i, most = 0, refused = 0;
+	bool done;
+
+	for (i = 0; i < REQUESTS; i++) {
+		if (!variant->same)
+			o.desc = unique("many");
+		ASSERT_TRUE(wait_until((done = request_and_kill(_metadata,
+								&self->agent,
+								&o)) ||
+				       (refused++, false))) {
+			TH_LOG("request %d: %s", i, strerror(EDQUOT));
+		}
+		if (keys_in_quota() > most)
+			most = keys_in_quota();
+	}
+	TH_LOG("%d keys at most, refused %d times", most, refused);
+	/* The last one of the session stays until it is collected. */
+	EXPECT_TRUE(wait_until(keys_in_quota() <= before + variant->same)) {
+		TH_LOG("%d keys before, %d after", before, keys_in_quota());
+	}
+	self->agent.sh->plan.action = AGENT_ANSWER;
+	EXPECT_LT(0, request_in_child(_metadata, &o).key);
+	expect_settled(_metadata, &self->agent);
+}
+
+KEYAGENT_HARNESS_MAIN
