@@ -135,7 +135,10 @@ static __maybe_unused struct stress_note *note_of(unsigned int number)
 	return n;
 }
 
-/* Another requester of the same key may have been interrupted. */
+/*
+ * Another requester of the same key may have been killed, or this one interrupted
+ * while it waited for that.
+ */
 static __maybe_unused bool interrupted_with(const struct errand *e,
 					    struct stress_note *n)
 {
@@ -165,7 +168,8 @@ static __maybe_unused enum outcome judge_report(const struct errand *e,
 			return REJECTED;
 	/* An upcall whose key is revoked before the helper exits fails so. */
 	if (rep->error == ENOKEY && (may & (MAY_ENOKEY | MAY_REVOKE) ||
-				     stress->death[e->type] >= n->since))
+				     stress->death[e->type] >= n->since ||
+				     interrupted_with(e, n)))
 		return NO_KEY;
 	if (rep->error == ETIMEDOUT &&
 	    rep->ms - n->since >= stress_timeout_ms())
