@@ -279,8 +279,67 @@ test_share() {
 	keyctl link "$key" @s
 	! as_other keyctl revoke "$key" 2>/dev/null || fail "a subscriber can revoke"
 	! as_other keyctl setperm "$key" 0x3f3f3f3f 2>/dev/null || fail "a subscriber can set permissions"
+	# SEARCH permission would do.
+	! as_other keyctl invalidate "$key" 2>/dev/null || fail "a subscriber can invalidate"
 	keyctl link "$(ring theirs)" @s
+	! as_other keyctl invalidate "$(ring theirs)" 2>/dev/null ||
+		fail "a subscriber can invalidate the keyring"
 	! as_other keyctl unlink "$key" "$(ring theirs)" 2>/dev/null || fail "a subscriber can unlink"
+	expect "after all that" x "$(ask a)"
+}
+
+# The keyring takes agents' keys only, and keeps them: those of its owner, too.
+test_restricted_keyring() {
+	local key ring
+
+	daemon it user 'create user * * @constant first'
+	ring=$(ring it)
+	subscribe it
+	! keyctl add user other x "$ring" 2>"$work/error" || fail "it takes other keys"
+	grep -q 'Operation not permitted' "$work/error" || fail "$(cat "$work/error")"
+	key=$(agent_key it user)
+	for command in "unlink $key $ring" "clear $ring" "revoke $ring" "invalidate $ring" \
+		"revoke $key" "invalidate $key" "timeout $key 1"; do
+		# shellcheck disable=SC2086 # words
+		! keyctl $command 2>/dev/null || fail "keyctl $command works"
+	done
+	expect "the first one" first "$(ask a)"
+
+	# The next daemon's key takes the place of a dead one's.
+	kill -KILL "$daemon"
+	wait "$daemon"
+	daemon it user 'create user * * @constant second'
+	expect "the keyring" "$ring" "$(ring it)"
+	expect "the second one" second "$(ask b)"
+}
+
+# A keyring of a daemon before the module was loaded again is of no use.
+test_reloaded_module() {
+	local ring
+
+	[ -n "${KEYAGENT_MODULE:-}" ] || skip "the module is not known: set KEYAGENT_MODULE"
+	daemon it user 'create user * * @constant first'
+	ring=$(ring it)
+	kill -TERM "$daemon"
+	wait "$daemon"
+	load_module timeout_ms=60000 || fail "the module cannot be loaded again"
+	daemon it user 'create user * * @constant second'
+	logged it "keyring $ring, \"it\", takes no agent's key any more"
+	[ "$(ring it)" != "$ring" ] || fail "it is the old keyring"
+	subscribe it
+	expect "the new one" second "$(ask a)"
+}
+
+# What the daemon says when the module refuses it.
+test_unprivileged() {
+	local parameter=/sys/module/keyagent/parameters/unprivileged
+
+	undo+=("echo $(cat "$parameter") >$parameter")
+	echo 0 >"$parameter"
+	as_other keyagentd --type user --no-request-key-conf >"$work/out" 2>&1 &&
+		fail "it is an agent"
+	grep -q "the module's parameter unprivileged is 0" "$work/out" || fail "$(cat "$work/out")"
+	daemon it user 'create user * * @constant x'
 }
 
 # Nobody can look into it, and neither it nor a handler leaves a core file, though whoever has
@@ -336,4 +395,4 @@ test_cores() {
 
 run_tests reload bad_rules_at_start end_drains second_signal_ends_at_once killed \
 	timeout one_rule_does_not_stop_others given_up_while_waiting queue_of_the_dead \
-	forged_signals share hardened cores
+	forged_signals share restricted_keyring reloaded_module unprivileged hardened cores

@@ -99,8 +99,8 @@ reloads() {
 	return 1
 }
 
-# What it has accepted it answers, although it has been told to end. That it takes no more is to
-# be seen by its key, which is not just dead.
+# It answers what it has accepted, although it has been told to end. Its key shows that it takes no
+# more: nobody may search it.
 drains() {
 	local answer=/tmp/answer key
 
@@ -113,7 +113,7 @@ drains() {
 	systemctl stop "$agent" || return
 	wait
 	[ "$(cat $answer)" = slow ] && ! systemctl is-failed "$agent" &&
-		[[ $(keyctl print "$key" 2>&1) = *'Key has been revoked' ]]
+		[[ $(keyctl rdescribe "$key") = *';00030000;user' ]]
 }
 
 # The drop-in of Documentation/admin-guide/keyagentd.rst: with no_new_privs, and two

@@ -174,6 +174,45 @@ pub fn add_key(
     checked(result).map(serial)
 }
 
+/// Makes the calling thread the key agent for this type, as include/uapi/linux/keyagent.h says:
+/// requests are announced by `signal`, and with `KEYAGENT_SHARED` no subscriber can revoke or
+/// invalidate the key. There is no second try without that flag: it would leave the subscribers
+/// without what was asked for.
+///
+/// # Errors
+///
+/// `EINVAL` for a bad type, or when the module does not know the flag; `EPERM` when the module admits
+/// privileged agents only.
+pub fn add_shared_agent(key_type: &OsStr, signal: u16, keyring: Serial) -> io::Result<Serial> {
+    const KEYAGENT_SHARED: u32 = 1;
+
+    // struct keyagent_payload
+    let mut payload = [0; 8];
+    payload[..2].copy_from_slice(&signal.to_ne_bytes());
+    payload[4..].copy_from_slice(&KEYAGENT_SHARED.to_ne_bytes());
+    add_key(OsStr::new("keyagent"), key_type, &payload, keyring)
+}
+
+/// Has a keyring take agents' keys only, for good. With its first key, nobody can clear, revoke or
+/// invalidate it any more, or unlink the key of a shared agent from it.
+///
+/// # Errors
+///
+/// `EEXIST` when it is restricted already, `ENOENT` when the module has no such restriction.
+pub fn restrict_to_agents(keyring: Serial) -> io::Result<()> {
+    // SAFETY: Two NUL-terminated strings.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            libc::KEYCTL_RESTRICT_KEYRING as c_long,
+            c_long::from(keyring.0),
+            c"keyagent".as_ptr(),
+            c"".as_ptr(),
+        )
+    };
+    checked(result).map(drop)
+}
+
 /// Searches the caller's keyrings for a key and, with callout info, has it requested if it is not
 /// there.
 ///
@@ -240,15 +279,6 @@ pub fn link(key: Serial, keyring: Serial) -> io::Result<()> {
 /// `ENOENT` when it is not there.
 pub fn unlink(key: Serial, keyring: Serial) -> io::Result<()> {
     keyctl(libc::KEYCTL_UNLINK, [key.0.into(), keyring.0.into(), 0, 0]).map(drop)
-}
-
-/// Revokes a key: it can be used no longer, by anyone.
-///
-/// # Errors
-///
-/// `EACCES` without the permission to write or to set attributes.
-pub fn revoke(key: Serial) -> io::Result<()> {
-    keyctl(libc::KEYCTL_REVOKE, [key.0.into(), 0, 0, 0]).map(drop)
 }
 
 /// Sets who may do what with a key.
