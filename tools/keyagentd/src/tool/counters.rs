@@ -10,8 +10,6 @@ pub(super) struct Counters(pub(super) BTreeMap<String, u64>);
 
 /// How many requests it has now.
 pub(super) const IN_FLIGHT: &str = "in_flight";
-/// The age of the oldest of them in milliseconds.
-pub(super) const OLDEST_MS: &str = "oldest_ms";
 
 impl Counters {
     /// The number of this name; 0 if the module has none.
@@ -23,7 +21,7 @@ impl Counters {
     pub(super) fn since(&self, before: &Self) -> BTreeMap<String, u64> {
         self.0
             .iter()
-            .filter(|(name, _)| ![IN_FLIGHT, OLDEST_MS].contains(&name.as_str()))
+            .filter(|(name, _)| name.as_str() != IN_FLIGHT)
             .map(|(name, number)| (name.clone(), number.saturating_sub(before.get(name))))
             .filter(|(_, number)| *number > 0)
             .collect()
@@ -89,7 +87,7 @@ mod tests {
     use super::*;
 
     const LINE: &[u8] = b"state=alive pid=84 sig=34 served=1 rejected=2 timed_out=0 died=0 \
-        declined=0 denied=0 in_flight=1 oldest_ms=1519";
+        declined=0 denied=0 in_flight=1 busy=3 flags=shared";
 
     #[test]
     fn line_of_the_module() {
@@ -97,7 +95,7 @@ mod tests {
         assert!(status.alive);
         assert_eq!((status.pid, status.signal), (84, 34));
         assert_eq!(status.counters.get("rejected"), 2);
-        assert_eq!(status.counters.get(OLDEST_MS), 1519);
+        assert_eq!(status.counters.get("busy"), 3);
         assert_eq!(status.counters.get("unheard_of"), 0);
         assert_eq!(status.counters.0.len(), 8);
     }

@@ -3,7 +3,7 @@
 //! `keyagent ls`.
 
 use super::agents::{need_module, Agent, Agents};
-use super::counters::{IN_FLIGHT, OLDEST_MS};
+use super::counters::IN_FLIGHT;
 use super::failure::Failure;
 use super::table::{cell, Side, Table};
 use super::{json, output};
@@ -20,13 +20,14 @@ pub(super) const WHO: [(&str, Side); 6] = [
 ];
 
 /// The counters that have columns, and their headings.
-pub(super) const COUNTERS: [(&str, &str); 6] = [
+pub(super) const COUNTERS: [(&str, &str); 7] = [
     ("served", "SERVED"),
     ("rejected", "REJECTED"),
     ("timed_out", "TIMED-OUT"),
     ("died", "DIED"),
     ("declined", "DECLINED"),
     ("denied", "DENIED"),
+    ("busy", "BUSY"),
 ];
 
 /// Lists the agents.
@@ -52,14 +53,14 @@ pub(super) fn ls(options: &Ls) -> Result<u8, Failure> {
 fn table(agents: &[Agent]) -> Vec<String> {
     let mut columns = WHO.to_vec();
     columns.extend(COUNTERS.map(|(_, heading)| (heading, Side::Right)));
-    columns.extend([("NOW", Side::Right), ("OLDEST-MS", Side::Right)]);
+    columns.push(("NOW", Side::Right));
     let mut table = Table::new(&columns);
     for agent in agents {
         let mut line = who(agent);
         let names = COUNTERS.iter().map(|(name, _)| *name);
         line.extend(
             names
-                .chain([IN_FLIGHT, OLDEST_MS])
+                .chain([IN_FLIGHT])
                 .map(|name| cell(agent.counters.as_ref().map(|counters| counters.get(name)))),
         );
         table.add(line);
@@ -88,12 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_a_dash() {
-        let counters = [
-            ("served", 12),
-            ("denied", 3),
-            (IN_FLIGHT, 4),
-            (OLDEST_MS, 5),
-        ];
+        let counters = [("served", 12), ("denied", 3), ("busy", 4), (IN_FLIGHT, 5)];
         let counters = counters.map(|(name, number)| (name.to_string(), number));
         let agent = Agent {
             serial: Serial(950_576_567),

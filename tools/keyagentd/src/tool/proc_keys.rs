@@ -111,7 +111,8 @@ impl Line {
     }
 }
 
-/// `TYPE: pid PID sig SIGNAL`, `TYPE: dead`, or only `TYPE`, which may have blanks in it.
+/// `TYPE: pid PID sig SIGNAL`, and a word for each flag of the agent's (` shared`); `TYPE: dead`; or
+/// only `TYPE`, which may have blanks in it.
 struct Described<'a> {
     key_type: &'a str,
     dead: bool,
@@ -136,7 +137,7 @@ impl<'a> Described<'a> {
             };
         }
         let words: Vec<_> = status.split(' ').collect();
-        let ["pid", pid, "sig", signal] = words[..] else {
+        let ["pid", pid, "sig", signal, ..] = words[..] else {
             return bare;
         };
         match (pid.parse(), signal.parse()) {
@@ -173,6 +174,13 @@ mod tests {
                 thread: Some((84, 34)),
             }
         );
+    }
+
+    #[test]
+    fn agent_with_flags() {
+        for flags in ["shared", "shared later"] {
+            assert_eq!(one(&format!("{ALIVE} {flags}")), one(ALIVE));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::agents::{Agent, Agents};
-use super::counters::{IN_FLIGHT, OLDEST_MS};
+use super::counters::IN_FLIGHT;
 use super::ls::{who, COUNTERS, WHO};
 use super::table::{cell, Side, Table};
 
@@ -14,15 +14,14 @@ pub(super) fn table(before: Option<&Agents>, after: &Agents, time: Duration) -> 
     let headings = COUNTERS.map(|(_, heading)| format!("{heading}/S"));
     let mut columns = WHO.to_vec();
     columns.extend(headings.iter().map(|name| (name.as_str(), Side::Right)));
-    columns.extend([("NOW", Side::Right), ("OLDEST-MS", Side::Right)]);
+    columns.push(("NOW", Side::Right));
 
     let mut table = Table::new(&columns);
     for agent in &after.list {
         let mut line = who(agent);
         let earlier = before.and_then(|before| before.get(agent.serial));
         line.extend(COUNTERS.map(|(name, _)| cell(rate(earlier, agent, name, time))));
-        let now = [IN_FLIGHT, OLDEST_MS];
-        line.extend(now.map(|name| cell(agent.counters.as_ref().map(|all| all.get(name)))));
+        line.push(cell(agent.counters.as_ref().map(|all| all.get(IN_FLIGHT))));
         table.add(line);
     }
     table.lines()
@@ -79,12 +78,12 @@ mod tests {
         let lines = words(&table(Some(&before), &after, Duration::from_secs(2)));
         assert!(lines[0].contains("SERVED/S REJECTED/S"), "{}", lines[0]);
         assert!(
-            lines[1].ends_with("alive no 2.5 0.0 0.0 0.0 0.0 0.0 2 0"),
+            lines[1].ends_with("alive no 2.5 0.0 0.0 0.0 0.0 0.0 0.0 2"),
             "{}",
             lines[1]
         );
         assert!(
-            lines[2].ends_with("alive no - - - - - - 2 0"),
+            lines[2].ends_with("alive no - - - - - - - 2"),
             "{}",
             lines[2]
         );
@@ -100,7 +99,7 @@ mod tests {
         let now = agents(&[agent(1, Some(10))]);
         for before in [None, Some(&now)] {
             let lines = words(&table(before, &now, Duration::ZERO));
-            assert!(lines[1].ends_with("no - - - - - - 2 0"), "{}", lines[1]);
+            assert!(lines[1].ends_with("no - - - - - - - 2"), "{}", lines[1]);
         }
         // A serial that another agent has now.
         let fewer = agents(&[agent(1, Some(4))]);

@@ -42,6 +42,10 @@ pub(super) struct Evidence<'a> {
     pub(super) error: Option<i32>,
 }
 
+/// Outcomes of requests that are never the one that is judged: whoever made that is alive, and a
+/// request that was frozen begins again and has another outcome in the end.
+const OF_OTHERS: [&str; 3] = ["killed", "frozen", "dying"];
+
 /// Something that was counted for an agent.
 struct Change<'a> {
     agent: &'a Agent,
@@ -64,7 +68,9 @@ impl Evidence<'_> {
         };
         let mut ended = Vec::new();
         if let Some([before, after]) = &self.outcomes {
-            for (name, number) in after.since(before) {
+            let mut counted = after.since(before);
+            counted.retain(|name, _| !OF_OTHERS.contains(&name.as_str()));
+            for (name, number) in counted {
                 ended.extend((0..number.min(2)).map(|_| name.clone()));
             }
             match &ended[..] {
@@ -112,7 +118,7 @@ impl Evidence<'_> {
             "served" => self.error.is_none(),
             "rejected" => self.error.is_some(),
             "timed_out" => self.error == Some(libc::ETIMEDOUT),
-            "died" | "declined" | "denied" => true,
+            "died" | "declined" | "denied" | "busy" => true,
             _ => false,
         };
         if !fits {
@@ -157,10 +163,13 @@ fn of_outcome(outcome: &str, change: Option<&Change<'_>>) -> Verdict {
         "timed_out" => Verdict::Nobody(format!("{agent} did not answer in time")),
         "died" => Verdict::Nobody(format!("{agent} died over it")),
         "invalidated" => Verdict::Nobody(format!("{agent} invalidated the authkey")),
-        "interrupted" => Verdict::Nobody("the request was interrupted".into()),
         "declined" => Verdict::Upcall(format!("{agent} gave it back")),
         "died_untaken" => Verdict::Upcall(format!("{agent} died before it began")),
         "denied" => Verdict::Upcall(format!("{agent} may not answer for this process")),
+        "denied_destination" => Verdict::Upcall(format!(
+            "{agent} may not be given the keyring that the key goes to ({outcome})"
+        )),
+        "busy" => Verdict::Upcall(format!("{agent} has as many requests as it may have")),
         "no_agent" => Verdict::Upcall("no agent for this type is in the session keyring".into()),
         "dead_agent" => Verdict::Upcall("the agent in the session keyring is dead".into()),
         _ => Verdict::Upcall(format!("no agent was asked ({outcome})")),

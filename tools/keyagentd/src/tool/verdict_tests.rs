@@ -92,6 +92,21 @@ fn upcall() {
     assert_eq!(declined.1, format!("/sbin/request-key: {WHO} gave it back"));
     let denied = judge(None, &[("denied", 1)], Some(&[("denied_not_dumpable", 1)]));
     assert!(denied.1.ends_with("(denied_not_dumpable)"), "{}", denied.1);
+    let denied = judge(None, &[("denied", 1)], Some(&[("denied_destination", 1)]));
+    assert!(
+        denied.1.contains("the keyring that the key goes to"),
+        "{}",
+        denied.1
+    );
+    for outcomes in [None, Some(&[("busy", 1)][..])] {
+        let busy = judge(None, &[("busy", 1)], outcomes);
+        assert!(
+            busy.1.ends_with("as many requests as it may have"),
+            "{}",
+            busy.1
+        );
+        assert!(matches!(busy.0, Verdict::Upcall(_)));
+    }
     let denied = judge(None, &[("denied", 1)], None);
     assert!(denied.1.contains("may not answer"), "{}", denied.1);
     let none = judge(None, &[], None);
@@ -100,6 +115,17 @@ fn upcall() {
     assert!(failed.1.contains("if anybody"), "{}", failed.1);
     let sure = judge(Some(libc::ENOKEY), &[], Some(&[("no_agent", 1)]));
     assert!(!sure.1.contains("if anybody"), "{}", sure.1);
+}
+
+#[test]
+fn ends_of_others() {
+    for name in ["killed", "frozen", "dying"] {
+        let outcomes: &[_] = &[(name, 1), ("served", 1)];
+        let served = judge(None, &[("served", 1)], Some(outcomes));
+        assert_eq!(served.1, WHO);
+        let inside = judge(Some(libc::EDQUOT), &[], Some(&[(name, 2)]));
+        assert!(matches!(inside.0, Verdict::Nobody(_)));
+    }
 }
 
 #[test]
