@@ -150,7 +150,7 @@ pub struct Test {
     #[arg(value_name = "CALLOUT", default_value = "", hide_default_value = true)]
     pub callout: OsString,
 
-    /// Interrupt the request after so many seconds, from 0.1 to 86400 [default: never]
+    /// Give the request up after so many seconds, from 0.1 to 86400 [default: never]
     #[arg(long, value_name = "SECONDS")]
     #[arg(value_parser = |text: &str| seconds(text, 86400))]
     pub timeout: Option<Duration>,

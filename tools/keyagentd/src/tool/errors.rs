@@ -23,6 +23,8 @@ pub(super) fn describe(error: &io::Error) -> String {
 
 /// What to do when a request for a key ended with this error.
 pub(super) fn advice(error: &io::Error) -> &'static str {
+    const TOO_LONG: &str = "it took too long: see what whoever answers is waiting for";
+
     match error.raw_os_error() {
         Some(libc::ENOKEY) => {
             "nobody has that key: see the rules, request-key.conf(5) and keyagentd.conf(5), and \
@@ -45,7 +47,8 @@ pub(super) fn advice(error: &io::Error) -> &'static str {
             "the user has too many keys: see /proc/key-users and the limits in \
              /proc/sys/kernel/keys"
         }
-        Some(libc::EINTR) => "it took too long: see what whoever answers is waiting for",
+        Some(libc::EINTR) => TOO_LONG,
+        None if error.kind() == io::ErrorKind::TimedOut => TOO_LONG,
         Some(libc::EPERM) => {
             "key types that begin with a dot cannot be requested, and seccomp can forbid \
              request_key(2): try it outside of the container"

@@ -3,8 +3,10 @@
 //! `keyagent test`.
 
 use std::ffi::OsStr;
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use std::{fs, io};
+use std::{fs, io, thread};
 
 use zeroize::Zeroize;
 
@@ -15,11 +17,17 @@ use super::output::printable;
 use super::verdict::{Evidence, Verdict};
 use super::{errors, output, session};
 use crate::cli::tool::Test;
+use crate::sys::child;
 use crate::sys::interrupt::Interrupter;
 use crate::sys::keyctl::{self, Serial};
 
 /// The file that counts all requests.
 const OUTCOMES: &str = "/sys/kernel/debug/keyagent/outcomes";
+/// How often to look whether the process that makes the request has ended.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long that process may take to end when it is killed. It takes longer while
+/// /sbin/request-key works for it.
+const ENDING: Duration = Duration::from_millis(200);
 
 /// How it went.
 struct Outcome {
@@ -43,9 +51,13 @@ pub(super) fn test(options: &Test) -> Result<u8, Failure> {
     let interrupter = interrupter(options)?;
     let found = find(key_type, description);
     drop(interrupter);
-    let outcome = match found {
-        Some(outcome) => outcome,
-        None => request(options)?,
+    let outcome = match (found, options.timeout) {
+        (Some(outcome), _) => outcome,
+        (None, None) => request(options)?,
+        (None, Some(time)) => match request_for(options, time)? {
+            Ok(status) => return Ok(status),
+            Err(outcome) => outcome,
+        },
     };
     let first = match &outcome.result {
         Ok(key) => format!("key: {key}"),
@@ -117,7 +129,6 @@ fn request(options: &Test) -> Result<Outcome, Failure> {
     .map_err(|error| Failure::of("keyring for the answer", &error, errors::advice(&error)))?;
 
     let before = (Agents::look(), outcomes());
-    let interrupter = interrupter(options)?;
     let start = Instant::now();
     let result = keyctl::request_key(
         &options.key_type,
@@ -126,7 +137,6 @@ fn request(options: &Test) -> Result<Outcome, Failure> {
         keyring,
     );
     let time = start.elapsed();
-    drop(interrupter);
     let after = (Agents::look(), outcomes());
 
     let key_type = printable(&options.key_type);
@@ -148,7 +158,60 @@ fn request(options: &Test) -> Result<Outcome, Failure> {
     })
 }
 
-/// What ends a wait.
+/// Has another process make the request, and kills it when the time is over: nothing less ends the
+/// wait for an agent. Returns that process' exit status if it was in time, and has printed all.
+fn request_for(options: &Test, time: Duration) -> Result<Result<u8, Outcome>, Failure> {
+    let failed = |error: io::Error| {
+        let hint = "the request needs a process of its own; try it without --timeout";
+        Failure::of("time-out", &error, hint)
+    };
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args(["test", "--"])
+        .args([&options.key_type, &options.description, &options.callout])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    child::set_apart(&mut command);
+    child::wait_for_children();
+    let start = Instant::now();
+    let mut requester = command.spawn().map_err(failed)?;
+
+    let mut ended = wait(&mut requester, time).map_err(failed)?;
+    let took = start.elapsed();
+    if ended.is_none() {
+        requester.kill().map_err(failed)?;
+        ended = wait(&mut requester, ENDING).map_err(failed)?;
+    }
+    let mut said = Vec::new();
+    if let (Some(_), Some(stdout)) = (ended, &mut requester.stdout) {
+        stdout.read_to_end(&mut said).map_err(failed)?;
+    }
+    match ended.and_then(|status| status.code()) {
+        Some(status) => output::print(&said).map(|_| Ok(status as u8)),
+        None => Ok(Err(Outcome {
+            result: Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("no answer in {} s", time.as_secs_f64()),
+            )),
+            time: took,
+            verdict: Verdict::Nobody("the request was killed when its time was over".into()),
+        })),
+    }
+}
+
+/// Waits for a process to end; `None` when it has not within this time.
+fn wait(process: &mut Child, time: Duration) -> io::Result<Option<ExitStatus>> {
+    let start = Instant::now();
+    loop {
+        let status = process.try_wait()?;
+        if status.is_some() || start.elapsed() >= time {
+            return Ok(status);
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// What ends the wait for a request of somebody else.
 fn interrupter(options: &Test) -> Result<Option<Interrupter>, Failure> {
     let interrupter = options.timeout.map(Interrupter::new).transpose();
     interrupter.map_err(|error| Failure::of("time-out", &error, "try a shorter one, or none"))
