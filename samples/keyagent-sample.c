@@ -48,7 +48,7 @@ static void serve(const struct signalfd_siginfo *si)
 	key_serial_t key = si->ssi_int;
 	void *callout = NULL;
 	char *attrs, *desc;
-	int error, i;
+	int error, i, len;
 
 	/*
 	 * Whoever may send us signals can forge this one.  What counts is the
@@ -70,14 +70,16 @@ static void serve(const struct signalfd_siginfo *si)
 		desc += strcspn(desc, ";") + 1;
 
 	/* And read the callout info, the third argument of request_key(). */
-	keyctl_read_alloc(KEY_SPEC_REQKEY_AUTH_KEY, &callout);
+	len = keyctl_read_alloc(KEY_SPEC_REQKEY_AUTH_KEY, &callout);
 
-	/* Log what was asked, never what was answered. */
+	/*
+	 * Log what was asked, but neither the answer nor the callout info: both
+	 * may be secrets.
+	 */
 	printf("asked for %.*s:", (int)strcspn(attrs, ";"), attrs);
 	print(desc);
-	printf(" by pid %u uid %u, callout \"", si->ssi_pid, si->ssi_uid);
-	print(callout ? callout : "");
-	puts("\"");
+	printf(" by pid %u uid %u, %d bytes of callout info\n", si->ssi_pid,
+	       si->ssi_uid, len < 0 ? 0 : len);
 
 	if (reply(key, desc) < 0) {
 		error = errno;
@@ -93,7 +95,14 @@ out:
 
 int main(int argc, char **argv)
 {
-	unsigned short sig = SIGRTMIN;
+	/*
+	 * KEYAGENT_SHARED: no subscriber can revoke or invalidate the key, and
+	 * so take us away from the others.
+	 */
+	const struct keyagent_payload agent = {
+		.signal = SIGRTMIN,
+		.flags = KEYAGENT_SHARED,
+	};
 	struct signalfd_siginfo si;
 	key_serial_t key;
 	sigset_t set;
@@ -109,7 +118,7 @@ int main(int argc, char **argv)
 
 	/* An agent that the signal would kill is not asked: block it first. */
 	sigemptyset(&set);
-	sigaddset(&set, sig);
+	sigaddset(&set, agent.signal);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -121,17 +130,23 @@ int main(int argc, char **argv)
 	 * Become the agent.  In our process keyring the agent key lives as long
 	 * as we do and subscribes nobody, not even the shell that started us,
 	 * which has the same session keyring.
+	 *
+	 * Do not try again without the flag if it is refused: the subscribers
+	 * rely on it.
 	 */
-	key = add_key(KEYAGENT_KEY_TYPE, argv[1], &sig, sizeof(sig),
+	key = add_key(KEYAGENT_KEY_TYPE, argv[1], &agent, sizeof(agent),
 		      KEY_SPEC_PROCESS_KEYRING);
+	if (key < 0 && errno == EINVAL)
+		errx(1, "cannot become an agent for %s: no such name of a key type, or the module is too old for KEYAGENT_SHARED: see /sys/module/keyagent/parameters/features",
+		     argv[1]);
 	if (key < 0)
 		err(1, "cannot become an agent for %s", argv[1]);
 
 	/*
 	 * To subscribe, other processes of this user must be able to link the
 	 * key.  Those that did possess it, and their requests find it if
-	 * possessors may search.  Nobody gets SETATTR: with that, one
-	 * subscriber could revoke the key for all the others.
+	 * possessors may search.  Nobody gets SETATTR: with that, a process of
+	 * this user could take the other permissions away.
 	 */
 	if (keyctl_setperm(key, KEY_POS_VIEW | KEY_POS_SEARCH | KEY_POS_LINK |
 			   KEY_USR_VIEW | KEY_USR_SEARCH | KEY_USR_LINK) < 0)
@@ -139,7 +154,7 @@ int main(int argc, char **argv)
 	printf("agent key: %d\n", key);
 
 	while (read(fd, &si, sizeof(si)) == sizeof(si)) {
-		if (si.ssi_signo != sig)
+		if (si.ssi_signo != agent.signal)
 			return 0;	/* SIGINT, SIGTERM: the key goes with us */
 		serve(&si);
 	}

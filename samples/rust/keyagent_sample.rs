@@ -15,8 +15,10 @@ mod c {
     pub const SI_KEYAGENT: i32 = -8;
     pub const PROCESS_KEYRING: i32 = -2;
     pub const REQKEY_AUTH_KEY: i32 = -7;
+    pub const KEYAGENT_SHARED: u32 = 1;
     pub const VIEW_SEARCH_LINK: u32 = 0x1919_0000; // of KEY_POS and KEY_USR
     pub const EKEYREJECTED: i32 = 129;
+    pub const EINVAL: i32 = 22;
     pub const SIGINT: c_int = 2;
     pub const SIGTERM: c_int = 15;
     pub const SIG_BLOCK: c_int = 0;
@@ -24,9 +26,17 @@ mod c {
     pub type SigSet = [u64; 16];
     pub type Str = *const c_char;
 
+    /// `struct keyagent_payload`.
+    #[repr(C)]
+    pub struct Payload {
+        pub signal: u16,
+        pub reserved: u16,
+        pub flags: u32,
+    }
+
     // SAFETY: As in the C headers. Safe are those without a pointer, or with one to a set only.
     unsafe extern "C" {
-        pub fn add_key(kind: Str, desc: Str, data: *const u16, len: usize, ring: i32) -> i32;
+        pub fn add_key(kind: Str, desc: Str, data: *const Payload, len: usize, ring: i32) -> i32;
         pub safe fn keyctl_get_keyring_ID(id: i32, create: c_int) -> i32;
         pub safe fn keyctl_setperm(id: i32, permissions: u32) -> c_long;
         pub safe fn keyctl_assume_authority(id: i32) -> c_long;
@@ -51,12 +61,12 @@ fn check<T: Into<i64> + Copy>(ret: T) -> Result<T> {
 }
 
 /// Calls a function of libkeyutils that allocates a string, which ends with a NUL.
-fn text(id: i32, f: unsafe extern "C" fn(i32, *mut *mut c_char) -> c_int) -> Result<String> {
+fn text(id: i32, f: unsafe extern "C" fn(i32, *mut *mut c_char) -> c_int) -> Result<Vec<u8>> {
     let mut p = std::ptr::null_mut();
     // SAFETY: After success `p` is a string from malloc(3), and ours; it is freed after its use.
     unsafe {
         check(f(id, &mut p))?;
-        let text = CStr::from_ptr(p).to_string_lossy().into_owned();
+        let text = CStr::from_ptr(p).to_bytes().to_vec();
         c::free(p.cast());
         Ok(text)
     }
@@ -81,12 +91,16 @@ impl Authority {
 
     fn serve(&self, pid: u32, uid: u32) -> Result<()> {
         let attributes = text(self.0, c::keyctl_describe_alloc)?;
+        let attributes = String::from_utf8_lossy(&attributes);
         let mut fields = attributes.splitn(5, ';'); // type;uid;gid;permissions;description
         let (kind, desc) = (fields.next().unwrap_or(""), fields.nth(3).unwrap_or(""));
         let callout = text(c::REQKEY_AUTH_KEY, c::keyctl_read_alloc)?;
 
-        // Requesters choose this text: do not let it forge lines of the log.
-        let line = format!("asked for {kind}:{desc} by pid {pid} uid {uid}, callout \"{callout}\"");
+        // Requesters choose this text: do not let it forge lines of the log. The callout info may be
+        // a secret.
+        let len = callout.len();
+        let line =
+            format!("asked for {kind}:{desc} by pid {pid} uid {uid}, {len} bytes of callout info");
         println!("{}", line.replace(|ch: char| !matches!(ch, ' '..='~'), "?"));
 
         if desc.starts_with("reject:") {
@@ -115,9 +129,25 @@ fn run(kind: Option<String>) -> Result<()> {
     // SAFETY: The file descriptor is new and nobody else's.
     let mut signals = unsafe { std::fs::File::from_raw_fd(fd) };
     let name = c"keyagent".as_ptr();
-    // SAFETY: Two strings that end with a NUL, and two bytes.
-    let key = unsafe { c::add_key(name, kind.as_ptr(), &(sig as u16), 2, c::PROCESS_KEYRING) };
-    check(c::keyctl_setperm(check(key)?, c::VIEW_SEARCH_LINK))?;
+    let agent = c::Payload {
+        signal: sig as u16,
+        reserved: 0,
+        flags: c::KEYAGENT_SHARED,
+    };
+    // SAFETY: Two strings that end with a NUL, and a structure of that size.
+    let key = check(unsafe {
+        let len = size_of_val(&agent);
+        c::add_key(name, kind.as_ptr(), &agent, len, c::PROCESS_KEYRING)
+    })
+    // Not tried again without the flag: the subscribers rely on it.
+    .map_err(|e| match e.raw_os_error() {
+        Some(c::EINVAL) => Error::other(
+            "no such name of a key type, or the module is too old for KEYAGENT_SHARED: \
+             see /sys/module/keyagent/parameters/features",
+        ),
+        _ => e,
+    })?;
+    check(c::keyctl_setperm(key, c::VIEW_SEARCH_LINK))?;
     println!("agent key: {key}");
 
     let mut info = [0; 128]; // struct signalfd_siginfo

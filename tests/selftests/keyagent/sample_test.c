@@ -102,6 +102,9 @@ static key_serial_t expect_served(struct __test_metadata *const _metadata,
 	snprintf(want, sizeof(want), "answer for %s", desc);
 	EXPECT_STREQ(want, payload_of(key));
 	EXPECT_TRUE(log_has(self, desc));
+	/* The callout info may be a secret: its length alone is logged. */
+	EXPECT_NE(NULL, strstr(self->line, ", 5 bytes of callout info\n"));
+	EXPECT_EQ(NULL, strstr(self->line, "hello"));
 	return key;
 }
 

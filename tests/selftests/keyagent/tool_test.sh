@@ -292,11 +292,13 @@ check_test_agent() {
 	printed "answered by: agent $serial, pid $agent (keyagent-sample)"
 	grep -Eq '^took: [0-9]+\.[0-9] ms$' "$out" || wrong "it took no time"
 	! grep -q 'answer for' "$out" "$err" || wrong "that is the payload"
-	grep -q '^asked for user:x by .* callout ""' "$dir/agent" || wrong "the agent was not asked"
+	grep -q '^asked for user:x by .*, 0 bytes of callout info$' "$dir/agent" ||
+		wrong "the agent was not asked"
 	# Nothing is left of it.
 	[ "$(keyctl rlist @s)" = "$serial" ] || wrong "the key is in the session"
 	want 0 "$keyagent" test user x 'some info'
-	grep -q 'callout "some info"' "$dir/agent" || wrong "the agent got other callout info"
+	grep -q ', 9 bytes of callout info$' "$dir/agent" || wrong "the agent got other callout info"
+	! grep -q 'some info' "$dir/agent" || wrong "that may be a secret"
 
 	want 1 "$keyagent" test user reject:x
 	printed "error: EKEYREJECTED, Key was rejected by service"
