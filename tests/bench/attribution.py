@@ -37,8 +37,9 @@ PARTS = {
     "asm_sysvec_apic_timer_interrupt": "interrupts",
     "__sysvec_apic_timer_interrupt": "interrupts",
     "handle_softirqs": "interrupts",
-    "kprobe_ftrace_handler": "detour",
+    "ftrace_ops_assist_func": "detour",
     "ftrace_trampoline": "detour",
+    "ftrace_caller": "detour",
     "ftrace_regs_caller": "detour",
 }
 # These are for later: whenever that is, it is no part of one request.
