@@ -159,6 +159,51 @@ TEST_F(restrict, successor_replaces_the_dead)
 	expect_answer(_metadata, unique("successor"), "agent");
 }
 
+/* In a container of another user: links the agent of its own into the keyring. */
+static int displace(struct __test_metadata *const _metadata, key_serial_t ring)
+{
+	const uint16_t sig = AGENT_SIGNAL;
+	int status;
+	pid_t pid = fork();
+
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (become(4711, 4711, 4711) || enter_userns(0) ||
+		    keyctl_join_session(NULL) < 0 ||
+		    keyctl_link(ring, KEY_SPEC_SESSION_KEYRING) ||
+		    keyctl_get_keyring_id(KEY_SPEC_PROCESS_KEYRING, 1) < 0)
+			_exit(255);
+		_exit(sys_add_key("keyagent", "user", &sig, sizeof(sig),
+				  ring) < 0 ? errno : 0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/*
+ * The restriction is not enough: whoever may write to the keyring puts an agent of its
+ * own in the place of the one that is shared. The permissions are.
+ */
+TEST_F(restrict, needs_its_permissions)
+{
+	const unsigned int read_only = KEY_POS_VIEW | KEY_POS_READ |
+		KEY_POS_SEARCH | KEY_POS_LINK | KEY_USR_ALL | KEY_OTH_LINK |
+		KEY_OTH_SEARCH;
+
+	if (geteuid())
+		SKIP(return, "not root");
+	share(_metadata, &self->agent, self->ring);
+	ASSERT_EQ(0, keyctl_setperm(self->ring, read_only));
+	EXPECT_EQ(EACCES, displace(_metadata, self->ring));
+	expect_answer(_metadata, unique("shared"), "agent");
+
+	ASSERT_EQ(0, keyctl_setperm(self->ring, read_only | KEY_POS_WRITE));
+	EXPECT_EQ(0, displace(_metadata, self->ring));
+	expect_answer(_metadata, unique("displaced"), "upcall");
+}
+
 /* Whoever may write to it cannot put something else in the agent's place. */
 TEST_F(restrict, request_into_it)
 {
