@@ -116,23 +116,27 @@ impl Drop for Override<'_> {
 
 /// Who `cred` makes a task.
 pub(crate) fn identity(cred: &Credential) -> Identity {
-    // SAFETY: The credentials are valid, and nothing of this changes.
-    let cred = unsafe { &*cred.as_ptr() };
+    let cred = cred.as_ptr();
 
-    Identity {
-        uids: Ids {
-            real: cred.uid.val,
-            effective: cred.euid.val,
-            saved: cred.suid.val,
-            fs: cred.fsuid.val,
-        },
-        gids: Ids {
-            real: cred.gid.val,
-            effective: cred.egid.val,
-            saved: cred.sgid.val,
-            fs: cred.fsgid.val,
-        },
-        permitted: cred.cap_permitted.val,
+    // SAFETY: The credentials are valid as long as `cred` is borrowed, and these fields of them do
+    // not change: who changes credentials makes new ones. No reference to the structure is made,
+    // for others count its users meanwhile.
+    unsafe {
+        Identity {
+            uids: Ids {
+                real: (*cred).uid.val,
+                effective: (*cred).euid.val,
+                saved: (*cred).suid.val,
+                fs: (*cred).fsuid.val,
+            },
+            gids: Ids {
+                real: (*cred).gid.val,
+                effective: (*cred).egid.val,
+                saved: (*cred).sgid.val,
+                fs: (*cred).fsgid.val,
+            },
+            permitted: (*cred).cap_permitted.val,
+        }
     }
 }
 
