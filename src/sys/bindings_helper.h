@@ -8,6 +8,7 @@
 #include <linux/key-type.h>
 #include <linux/llist.h>
 #include <linux/seq_file.h>
+#include <linux/signal_types.h>
 #include <linux/workqueue.h>
 #include <keys/request_key_auth-type.h>
 
@@ -43,6 +44,16 @@ enum keyagent_offset {
 		offsetof(struct cred, process_keyring),
 	KEYAGENT_OFFSET_CRED_USER_NS = offsetof(struct cred, user_ns),
 	KEYAGENT_OFFSET_SEQ_FILE_PRIVATE = offsetof(struct seq_file, private),
+	KEYAGENT_OFFSET_SIGINFO_SIGNO =
+		offsetof(struct kernel_siginfo, si_signo),
+	KEYAGENT_OFFSET_SIGINFO_CODE = offsetof(struct kernel_siginfo, si_code),
+	KEYAGENT_OFFSET_SIGINFO_PID =
+		offsetof(struct kernel_siginfo, _sifields._rt._pid),
+	KEYAGENT_OFFSET_SIGINFO_UID =
+		offsetof(struct kernel_siginfo, _sifields._rt._uid),
+	KEYAGENT_OFFSET_SIGINFO_SIGVAL =
+		offsetof(struct kernel_siginfo, _sifields._rt._sigval),
+	KEYAGENT_SIZE_SIGINFO = sizeof(struct kernel_siginfo),
 	KEYAGENT_SIZE_CALLBACK_HEAD = sizeof(struct callback_head),
 	KEYAGENT_SIZE_WORK_STRUCT = sizeof(struct work_struct),
 	KEYAGENT_SIZE_LLIST_NODE = sizeof(struct llist_node),
