@@ -57,6 +57,9 @@ check-metadata:
 check-lkmm:
 	@tests/lkmm/run
 
+check-rule:
+	@tests/rule/run
+
 check-mutants:
 	@tests/mutants/run
 
@@ -145,6 +148,7 @@ help:
 	@echo '       DESTDIR=DIR      install below DIR'
 	@echo '       PREFIX=DIR       where to (default: $(PREFIX))'
 	@echo '       SYSCONFDIR=DIR   where keyagentd.conf goes (default: $(SYSCONFDIR))'
+	@echo '  make check-rule       prove that the rule who may answer is as documented'
 	@echo '  make check-daemon     test what of keyagentd needs no kernel module'
 	@echo "  make check-lkmm       check barriers and grace periods against the kernel's"
 	@echo '                        memory model'
@@ -153,4 +157,4 @@ help:
 
 .PHONY: all install install-headers demo vm check stress check-runner check-metadata check-lkmm check-mutants \
 	bench check-bench bench-baseline check-daemon samples tools man deb check-package install-dkms \
-	install-tools lint clean help
+	install-tools lint clean help check-rule

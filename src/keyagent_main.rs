@@ -16,6 +16,8 @@ mod agent;
 #[deny(unsafe_code)]
 mod answer;
 #[deny(unsafe_code)]
+mod case;
+#[deny(unsafe_code)]
 mod errno;
 #[deny(unsafe_code)]
 mod inflight;

@@ -4,12 +4,16 @@
 //!
 //! The authority to construct a key opens the keyrings of the requester, and lets the agent decide
 //! what the requester believes. So an agent has to be one that could take control of the requester
-//! anyway: who could trace it. [`judge`] is the whole rule. Pure functions over plain data: the
-//! caller reads the data from the tasks as they are at that moment.
+//! anyway: who could trace it. [`judge`] is the whole rule: a pure function over plain data, which
+//! `crate::case` reads from the tasks, and over what the agent's capabilities let it do, which is
+//! asked for only where something else is missing.
 //!
 //! `Documentation/security/keys/keyagent-policy.rst` gives the reason for each clause.
+//! `tests/rule` proves that the two say the same.
 
+// With its path, for those who come here by one: tests/rule.
 #[cfg(CONFIG_KUNIT = "y")]
+#[path = "policy/tests.rs"]
 mod tests;
 
 use crate::outcome::Outcome;
@@ -52,36 +56,30 @@ pub(crate) struct Identity {
     pub(crate) permitted: u64,
 }
 
-/// How the agent stands to one set of credentials.
+/// How one set of credentials stands to the agent's.
 #[derive(Clone, Copy)]
 pub(crate) struct Standing {
     /// What is in the credentials.
     pub(crate) identity: Identity,
     /// Whether they and the agent's belong to the same user namespace.
     pub(crate) same_user_ns: bool,
-    /// Whether the agent has `CAP_SYS_PTRACE` in their user namespace.
-    pub(crate) may_trace: bool,
 }
 
 impl Standing {
     /// Whether the agent could act as the owner of the credentials already.
-    fn check(self, agent: Identity) -> Result<(), Denial> {
-        if self.may_trace {
+    fn check(self, agent: Identity, may_trace: impl Fn() -> bool) -> Result<(), Denial> {
+        let denial = if !self.same_user_ns {
+            Denial::UserNamespace
+        } else if !agent.uids.are_all(self.identity.uids) {
+            Denial::User
+        } else if !agent.gids.are_all(self.identity.gids) {
+            Denial::Group
+        } else if self.identity.permitted & !agent.permitted != 0 {
+            Denial::Capabilities
+        } else {
             return Ok(());
-        }
-        if !self.same_user_ns {
-            return Err(Denial::UserNamespace);
-        }
-        if !agent.uids.are_all(self.identity.uids) {
-            return Err(Denial::User);
-        }
-        if !agent.gids.are_all(self.identity.gids) {
-            return Err(Denial::Group);
-        }
-        if self.identity.permitted & !agent.permitted != 0 {
-            return Err(Denial::Capabilities);
-        }
-        Ok(())
+        };
+        unless(may_trace, denial)
     }
 }
 
@@ -91,17 +89,32 @@ pub(crate) struct Process {
     /// Whether its memory is its user's: it has not had privileges that it dropped since, and has
     /// not asked that nobody looks.
     pub(crate) is_dumpable: bool,
-    /// Whether the agent has `CAP_SYS_PTRACE` in the user namespace that its program belongs to.
-    pub(crate) may_trace: bool,
+    /// Whether `no_new_privs` is set for it.
+    pub(crate) no_new_privs: bool,
 }
 
 impl Process {
-    fn check(self) -> Result<(), Denial> {
-        if self.is_dumpable || self.may_trace {
-            Ok(())
-        } else {
-            Err(Denial::NotDumpable)
+    /// What is to be assumed of a process that is gone.
+    pub(crate) const GONE: Self = Self {
+        is_dumpable: false,
+        no_new_privs: false,
+    };
+
+    /// Whether the agent could look into the process already. `may_trace_program` is about the user
+    /// namespace that its program belongs to, `may_trace` about that of its credentials.
+    fn check(
+        self,
+        agent_no_new_privs: bool,
+        may_trace_program: impl Fn() -> bool,
+        may_trace: impl Fn() -> bool,
+    ) -> Result<(), Denial> {
+        if !self.is_dumpable {
+            unless(may_trace_program, Denial::NotDumpable)?;
         }
+        if agent_no_new_privs && !self.no_new_privs {
+            unless(may_trace, Denial::NoNewPrivs)?;
+        }
+        Ok(())
     }
 }
 
@@ -110,26 +123,41 @@ impl Process {
 pub(crate) struct Case {
     /// Who the agent is.
     pub(crate) agent: Identity,
-    /// The requester's own credentials.
-    pub(crate) real: Standing,
-    /// The credentials that the request is made under.
-    pub(crate) subjective: Standing,
-    /// The credentials whose keyrings the authority opens.
-    pub(crate) granted: Standing,
-    /// The requester's process.
-    pub(crate) requester: Process,
-    /// The process whose keyrings the authority opens: another one, when the requester is itself
-    /// answering a request.
-    pub(crate) grantor: Process,
     /// Whether `no_new_privs` is set for the agent.
     pub(crate) agent_no_new_privs: bool,
-    /// Whether it is set for the requester and the process whose keyrings the authority opens.
-    pub(crate) no_new_privs: bool,
-    /// Whether the kernel makes the request for itself, under credentials that override the
-    /// requester's; or the one that the requester is answering, whose keyrings the authority opens.
-    pub(crate) is_overridden: bool,
-    /// Whether the agent has `CAP_SYS_ADMIN` in the initial user namespace.
-    pub(crate) may_administer_system: bool,
+    /// The requester's own credentials.
+    pub(crate) real: Standing,
+    /// The credentials that the request is made under, if they are others: the kernel makes it for
+    /// itself.
+    pub(crate) subjective: Option<Standing>,
+    /// The credentials whose keyrings the authority opens, if they are not the requester's own.
+    pub(crate) granted: Option<Standing>,
+    /// The requester's process.
+    pub(crate) requester: Process,
+    /// The process whose keyrings the authority opens, the grantor, if that is another one: the
+    /// requester is itself answering a request.
+    pub(crate) grantor: Option<Process>,
+    /// Whether the credentials whose keyrings the authority opens are those that the grantor has
+    /// now. If not, the kernel had overridden them, or the grantor has changed them or is gone.
+    pub(crate) granted_is_grantors: bool,
+}
+
+/// What capabilities let the agent do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Power {
+    /// `CAP_SYS_PTRACE` in the user namespace of the requester's own credentials.
+    TraceReal,
+    /// The same in that of the credentials that the request is made under.
+    TraceSubjective,
+    /// The same in that of the credentials whose keyrings the authority opens.
+    TraceGranted,
+    /// The same in that which the requester's program belongs to.
+    TraceRequester,
+    /// The same in that which the grantor's program belongs to, or its credentials, if the grantor
+    /// is gone.
+    TraceGrantor,
+    /// `CAP_SYS_ADMIN` in the initial user namespace.
+    AdministerSystem,
 }
 
 /// Why an agent may not have the authority.
@@ -165,23 +193,49 @@ impl From<Denial> for Outcome {
     }
 }
 
-/// Whether the agent may answer the request.
+/// A denial, unless the agent has the power that makes up for what is missing.
+fn unless(has_power: impl Fn() -> bool, denial: Denial) -> Result<(), Denial> {
+    if has_power() {
+        Ok(())
+    } else {
+        Err(denial)
+    }
+}
+
+/// Whether the agent may answer the request; `has` says which powers it has.
 ///
 /// The answer to a request that the kernel makes for itself can serve the whole system, and so can
 /// what else the authority opens: it takes an agent that may administer that. There is no exception
 /// for keys with the tag of a net namespace: it is the requester's, and not the one that the request
 /// is about.
-pub(crate) fn judge(case: &Case) -> Result<(), Denial> {
-    if case.is_overridden && !case.may_administer_system {
-        return Err(Denial::Overridden);
+pub(crate) fn judge(case: &Case, has: impl Fn(Power) -> bool) -> Result<(), Denial> {
+    if case.subjective.is_some() || !case.granted_is_grantors {
+        unless(|| has(Power::AdministerSystem), Denial::Overridden)?;
     }
-    case.real.check(case.agent)?;
-    case.subjective.check(case.agent)?;
-    case.granted.check(case.agent)?;
-    case.requester.check()?;
-    case.grantor.check()?;
-    if case.agent_no_new_privs && !case.no_new_privs && !case.real.may_trace {
-        return Err(Denial::NoNewPrivs);
+
+    case.real.check(case.agent, || has(Power::TraceReal))?;
+    if let Some(subjective) = case.subjective {
+        subjective.check(case.agent, || has(Power::TraceSubjective))?;
+    }
+    if let Some(granted) = case.granted {
+        granted.check(case.agent, || has(Power::TraceGranted))?;
+    }
+
+    case.requester.check(
+        case.agent_no_new_privs,
+        || has(Power::TraceRequester),
+        || has(Power::TraceReal),
+    )?;
+    if let Some(grantor) = case.grantor {
+        let trace_granted = match case.granted {
+            Some(_) => Power::TraceGranted,
+            None => Power::TraceReal,
+        };
+        grantor.check(
+            case.agent_no_new_privs,
+            || has(Power::TraceGrantor),
+            || has(trace_granted),
+        )?;
     }
     Ok(())
 }

@@ -18,15 +18,11 @@ use crate::{
         End,
         Request, //
     },
+    case,
     inflight::InFlight,
     outcome::{
         Counters,
         Outcome, //
-    },
-    policy::{
-        self,
-        Process,
-        Standing, //
     },
     sys::{
         authkey::AuthKey,
@@ -42,15 +38,11 @@ use crate::{
         },
         params,
         revocation::RevocationQueue,
-        task::{
-            self,
-            Thread, //
-        },
+        task,
         trace, //
     }, //
 };
 use kernel::{
-    cred::Credential,
     ffi::c_int,
     prelude::*,
     sync::aref::ARef,
@@ -198,7 +190,7 @@ impl Server {
         if key.validate().is_err() {
             return Err((authkey, Outcome::Withdrawn));
         }
-        if let Err(denial) = judge(&thread, &agent_cred, requester, &authkey) {
+        if let Err(denial) = case::may_answer(&thread, &agent_cred, requester, &authkey) {
             return Err((authkey, denial.into()));
         }
         if !authkey.destination_is_possessed() {
@@ -291,87 +283,4 @@ fn find(requester: &Requester, target: &Key) -> Option<ARef<Key>> {
     requester
         .as_real(|| key_type::search(&keyring, target.type_name()))
         .ok()
-}
-
-/// Whether the agent may have the authority, as things are at this moment.
-///
-/// That the agent may trace others only ever makes up for something. It is not looked into where
-/// nothing is missing, which is the rule: it costs more than all the rest.
-fn judge(
-    thread: &Thread,
-    agent: &Credential,
-    requester: &Requester,
-    authkey: &AuthKey,
-) -> Result<(), policy::Denial> {
-    policy::judge(&case(thread, agent, requester, authkey, false))
-        .or_else(|_| policy::judge(&case(thread, agent, requester, authkey, true)))
-}
-
-/// The request and the agent; without `look_at_tracing` the agent counts as one that may trace
-/// nobody.
-fn case(
-    thread: &Thread,
-    agent: &Credential,
-    requester: &Requester,
-    authkey: &AuthKey,
-    look_at_tracing: bool,
-) -> policy::Case {
-    let current = Thread::current();
-    let standing = |other: &Credential| Standing {
-        identity: cred::identity(other),
-        same_user_ns: cred::same_user_ns(agent, other),
-        may_trace: look_at_tracing && cred::may_trace_in_user_ns_of(agent, other),
-    };
-    let process = |other: &Thread| Process {
-        is_dumpable: other.is_dumpable(),
-        may_trace: look_at_tracing && cred::may_trace_program_of(agent, other),
-    };
-
-    // As a rule all are the requester's own, and looked at once.
-    let real = standing(requester.real());
-    let subjective = if requester.is_overridden() {
-        standing(requester.subjective())
-    } else {
-        real
-    };
-    let grants_own = cred::same(authkey.granted_cred(), requester.real());
-    let granted = if grants_own {
-        real
-    } else {
-        standing(authkey.granted_cred())
-    };
-    let asking = process(&current);
-    let grantor = authkey.grantor();
-    // Of one that is gone nobody knows what it was.
-    let (granting, granted_is_overridden) = match &grantor {
-        Some(grantor) if grants_own && grantor.is_current() => (asking, false),
-        Some(grantor) => (
-            process(grantor),
-            !grantor
-                .cred()
-                .is_ok_and(|own| cred::same(authkey.granted_cred(), &own)),
-        ),
-        None => (
-            Process {
-                is_dumpable: false,
-                may_trace: granted.may_trace,
-            },
-            true,
-        ),
-    };
-    let is_overridden = requester.is_overridden() || granted_is_overridden;
-
-    policy::Case {
-        agent: cred::identity(agent),
-        real,
-        subjective,
-        granted,
-        requester: asking,
-        grantor: granting,
-        agent_no_new_privs: thread.has_no_new_privs(),
-        no_new_privs: current.has_no_new_privs()
-            && grantor.as_ref().is_some_and(Thread::has_no_new_privs),
-        is_overridden,
-        may_administer_system: is_overridden && cred::may_administer_system(agent),
-    }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The truth table of the rule: from a case that is granted, each clause alone flips the answer.
+//!
+//! `tests/rule` goes through all the cases, outside of a kernel.
 
 #![deny(unsafe_code)]
 
@@ -25,34 +27,31 @@ const USER: Identity = Identity {
 const SAME: Standing = Standing {
     identity: USER,
     same_user_ns: true,
-    may_trace: false,
 };
 
 const OPEN: Process = Process {
     is_dumpable: true,
-    may_trace: false,
-};
-
-const SHUT: Process = Process {
-    is_dumpable: false,
-    may_trace: false,
+    no_new_privs: false,
 };
 
 /// The user's agent for a process of the same user, by the narrowest margin in everything.
 const GRANTED: Case = Case {
     agent: USER,
-    real: SAME,
-    subjective: SAME,
-    granted: SAME,
-    requester: OPEN,
-    grantor: OPEN,
     agent_no_new_privs: false,
-    no_new_privs: false,
-    is_overridden: false,
-    may_administer_system: false,
+    real: SAME,
+    subjective: None,
+    granted: None,
+    requester: OPEN,
+    grantor: None,
+    granted_is_grantors: true,
 };
 
-/// What each of the three standings may not be.
+/// The verdict on an agent with these powers and no others.
+fn with(case: &Case, powers: &[Power]) -> Result<(), Denial> {
+    judge(case, |power| powers.contains(&power))
+}
+
+/// What none of the three standings may be.
 fn bad_standings() -> [(Standing, Denial); 11] {
     let with = |identity| Standing { identity, ..SAME };
     let uids = |uids| with(Identity { uids, ..USER });
@@ -86,20 +85,49 @@ fn bad_standings() -> [(Standing, Denial); 11] {
     ]
 }
 
-/// Puts a standing in each of the three places of a case.
-fn in_each_place(case: Case, standing: Standing) -> [Case; 3] {
+/// Puts a standing in each of the three places of a case, with the power that makes up for it.
+fn in_each_place(standing: Standing) -> [(Case, Power); 3] {
+    [
+        (
+            Case {
+                real: standing,
+                ..GRANTED
+            },
+            Power::TraceReal,
+        ),
+        (
+            Case {
+                subjective: Some(standing),
+                ..GRANTED
+            },
+            Power::TraceSubjective,
+        ),
+        (
+            Case {
+                granted: Some(standing),
+                ..GRANTED
+            },
+            Power::TraceGranted,
+        ),
+    ]
+}
+
+/// Puts a process in each of the two places of a case that has both.
+fn as_requester_and_grantor(process: Process) -> [Case; 2] {
+    let nested = Case {
+        granted: Some(SAME),
+        grantor: Some(OPEN),
+        ..GRANTED
+    };
+
     [
         Case {
-            real: standing,
-            ..case
+            requester: process,
+            ..nested
         },
         Case {
-            subjective: standing,
-            ..case
-        },
-        Case {
-            granted: standing,
-            ..case
+            grantor: Some(process),
+            ..nested
         },
     ]
 }
@@ -110,35 +138,34 @@ mod table {
 
     #[test]
     fn same_user_is_granted() {
-        assert_eq!(judge(&GRANTED), Ok(()));
+        assert_eq!(with(&GRANTED, &[]), Ok(()));
     }
 
     #[test]
     fn each_flaw_of_each_standing_denies() {
         for (standing, denial) in bad_standings() {
-            for case in in_each_place(GRANTED, standing) {
-                assert_eq!(judge(&case), Err(denial));
+            for (case, power) in in_each_place(standing) {
+                assert_eq!(with(&case, &[Power::AdministerSystem]), Err(denial));
+                assert_eq!(with(&case, &[Power::AdministerSystem, power]), Ok(()));
             }
         }
     }
 
     #[test]
-    fn who_may_trace_needs_nothing_else_of_a_standing() {
+    fn tracing_counts_where_something_is_missing_and_nowhere_else() {
         for (standing, denial) in bad_standings() {
-            let traced = Standing {
-                may_trace: true,
-                ..standing
-            };
-            for case in in_each_place(GRANTED, traced) {
-                assert_eq!(judge(&case), Ok(()));
+            for (place, (case, _)) in in_each_place(standing).into_iter().enumerate() {
+                let mut others = [
+                    Power::TraceReal,
+                    Power::TraceSubjective,
+                    Power::TraceGranted,
+                    Power::TraceRequester,
+                    Power::TraceGrantor,
+                    Power::AdministerSystem,
+                ];
+                others[place] = Power::AdministerSystem;
+                assert_eq!(with(&case, &others), Err(denial));
             }
-            // Only over the credentials for which it may.
-            let case = Case {
-                real: traced,
-                granted: standing,
-                ..GRANTED
-            };
-            assert_eq!(judge(&case), Err(denial));
         }
     }
 
@@ -157,7 +184,7 @@ mod table {
                 agent: Identity { uids, ..USER },
                 ..GRANTED
             };
-            assert_eq!(judge(&case), Err(Denial::User));
+            assert_eq!(with(&case, &[]), Err(Denial::User));
         }
         for gids in [
             Ids { real: 0, ..g },
@@ -170,7 +197,7 @@ mod table {
                 agent: Identity { gids, ..USER },
                 ..GRANTED
             };
-            assert_eq!(judge(&case), Err(Denial::Group));
+            assert_eq!(with(&case, &[]), Err(Denial::Group));
         }
     }
 
@@ -181,18 +208,15 @@ mod table {
             ..USER.uids
         };
         let mixed = Identity { uids, ..USER };
-        let standing = Standing {
-            identity: mixed,
-            ..SAME
-        };
         let case = Case {
             agent: mixed,
-            real: standing,
-            subjective: standing,
-            granted: standing,
+            real: Standing {
+                identity: mixed,
+                ..SAME
+            },
             ..GRANTED
         };
-        assert_eq!(judge(&case), Err(Denial::User));
+        assert_eq!(with(&case, &[]), Err(Denial::User));
     }
 
     #[test]
@@ -204,144 +228,116 @@ mod table {
             },
             ..GRANTED
         };
-        assert_eq!(judge(&case), Ok(()));
+        assert_eq!(with(&case, &[]), Ok(()));
     }
 
     #[test]
     fn both_processes_have_to_be_dumpable() {
-        let requester = Case {
-            requester: SHUT,
-            ..GRANTED
-        };
-        let grantor = Case {
-            grantor: SHUT,
-            ..GRANTED
-        };
-        assert_eq!(judge(&requester), Err(Denial::NotDumpable));
-        assert_eq!(judge(&grantor), Err(Denial::NotDumpable));
-    }
-
-    #[test]
-    fn who_may_trace_may_look_into_a_process() {
-        let open = Process {
-            may_trace: true,
-            ..SHUT
-        };
-        let case = Case {
-            requester: open,
-            grantor: open,
-            ..GRANTED
-        };
-        assert_eq!(judge(&case), Ok(()));
+        let [requester, grantor] = as_requester_and_grantor(Process {
+            is_dumpable: false,
+            ..OPEN
+        });
+        assert_eq!(with(&requester, &[]), Err(Denial::NotDumpable));
+        assert_eq!(with(&requester, &[Power::TraceRequester]), Ok(()));
+        assert_eq!(with(&grantor, &[]), Err(Denial::NotDumpable));
+        assert_eq!(with(&grantor, &[Power::TraceGrantor]), Ok(()));
 
         // Tracing in the user namespace of the credentials is another matter.
-        let standing = Standing {
-            may_trace: true,
-            ..SAME
-        };
-        let case = Case {
-            real: standing,
-            requester: SHUT,
-            ..GRANTED
-        };
-        assert_eq!(judge(&case), Err(Denial::NotDumpable));
+        assert_eq!(
+            with(&requester, &[Power::TraceReal, Power::TraceGranted]),
+            Err(Denial::NotDumpable)
+        );
     }
 
     #[test]
     fn no_new_privs_is_not_left_by_asking() {
-        let agent = Case {
-            agent_no_new_privs: true,
-            ..GRANTED
+        let set = Process {
+            no_new_privs: true,
+            ..OPEN
         };
-        assert_eq!(judge(&agent), Err(Denial::NoNewPrivs));
-
         let both = Case {
-            no_new_privs: true,
-            ..agent
-        };
-        assert_eq!(judge(&both), Ok(()));
-
-        let requester = Case {
-            no_new_privs: true,
+            agent_no_new_privs: true,
+            granted: Some(SAME),
+            requester: set,
+            grantor: Some(set),
             ..GRANTED
         };
-        assert_eq!(judge(&requester), Ok(()));
-
-        let traced = Case {
-            real: Standing {
-                may_trace: true,
-                ..SAME
-            },
-            ..agent
+        let requester = Case {
+            requester: OPEN,
+            ..both
         };
-        assert_eq!(judge(&traced), Ok(()));
+        let grantor = Case {
+            grantor: Some(OPEN),
+            ..both
+        };
+        assert_eq!(with(&requester, &[]), Err(Denial::NoNewPrivs));
+        assert_eq!(with(&requester, &[Power::TraceReal]), Ok(()));
+        assert_eq!(with(&grantor, &[]), Err(Denial::NoNewPrivs));
+        assert_eq!(with(&grantor, &[Power::TraceGranted]), Ok(()));
+
+        let agent_may = Case {
+            agent_no_new_privs: false,
+            ..both
+        };
+        assert_eq!(with(&both, &[]), Ok(()));
+        assert_eq!(with(&agent_may, &[]), Ok(()));
+    }
+
+    #[test]
+    fn of_a_grantor_that_is_gone_the_worst_is_assumed() {
+        let gone = Case {
+            granted: Some(SAME),
+            grantor: Some(Process::GONE),
+            granted_is_grantors: false,
+            ..GRANTED
+        };
+        assert_eq!(with(&gone, &[]), Err(Denial::Overridden));
+        assert_eq!(
+            with(&gone, &[Power::AdministerSystem]),
+            Err(Denial::NotDumpable)
+        );
+        assert_eq!(
+            with(&gone, &[Power::AdministerSystem, Power::TraceGrantor]),
+            Ok(())
+        );
     }
 
     #[test]
     fn the_kernel_is_answered_by_an_administrator() {
-        let overridden = Case {
-            is_overridden: true,
-            ..GRANTED
-        };
-        assert_eq!(judge(&overridden), Err(Denial::Overridden));
-
-        let administrator = Case {
-            may_administer_system: true,
-            ..overridden
-        };
-        assert_eq!(judge(&administrator), Ok(()));
-        for (standing, denial) in bad_standings() {
-            for case in in_each_place(administrator, standing) {
-                assert_eq!(judge(&case), Err(denial));
-            }
+        for case in [
+            Case {
+                subjective: Some(SAME),
+                ..GRANTED
+            },
+            Case {
+                granted_is_grantors: false,
+                ..GRANTED
+            },
+        ] {
+            let tracer = [
+                Power::TraceReal,
+                Power::TraceSubjective,
+                Power::TraceGranted,
+                Power::TraceRequester,
+                Power::TraceGrantor,
+            ];
+            assert_eq!(with(&case, &tracer), Err(Denial::Overridden));
+            assert_eq!(with(&case, &[Power::AdministerSystem]), Ok(()));
         }
     }
 
-    /// What a request is judged by first: that leaves out whom the agent may trace.
+    /// To find out about powers costs more than all the rest.
     #[test]
-    fn tracing_only_makes_up_for_something() {
-        let traced = |case: Case| {
-            let standing = |it| Standing {
-                may_trace: true,
-                ..it
-            };
-            let process = |it| Process {
-                may_trace: true,
-                ..it
-            };
-            Case {
-                real: standing(case.real),
-                subjective: standing(case.subjective),
-                granted: standing(case.granted),
-                requester: process(case.requester),
-                grantor: process(case.grantor),
-                ..case
-            }
-        };
-        let mut granted = 0;
-
-        for bits in 0..1u32 << 7 {
-            let bit = |number: u32| bits & 1 << number != 0;
-            let process = |open| if open { OPEN } else { SHUT };
-            let case = Case {
-                real: Standing {
-                    same_user_ns: bit(0),
-                    ..SAME
-                },
-                requester: process(bit(1)),
-                grantor: process(bit(2)),
-                agent_no_new_privs: bit(3),
-                no_new_privs: bit(4),
-                is_overridden: bit(5),
-                may_administer_system: bit(6),
-                ..GRANTED
-            };
-            if judge(&case).is_ok() {
-                assert_eq!(judge(&traced(case)), Ok(()));
-                granted += 1;
-            }
+    fn no_power_is_asked_for_where_nothing_is_missing() {
+        let [nested, _] = as_requester_and_grantor(OPEN);
+        for case in [GRANTED, nested] {
+            let asked = core::cell::Cell::new(false);
+            let verdict = judge(&case, |_| {
+                asked.set(true);
+                true
+            });
+            assert_eq!(verdict, Ok(()));
+            assert!(!asked.get());
         }
-        // Nine of the sixteen of the last four flags, with the first three set.
-        assert_eq!(granted, 9);
     }
 }
