@@ -60,6 +60,9 @@ check-lkmm:
 check-rule:
 	@tests/rule/run
 
+check-labels:
+	@scripts/check-labels
+
 check-mutants:
 	@tests/mutants/run
 
@@ -113,6 +116,7 @@ help:
 	@echo '  make vm               open a shell, with the module loaded'
 	@echo '  make check-runner     test the virtual machine runner itself'
 	@echo '  make check-metadata   test what makes modules for Debian kernels, without one'
+	@echo '  make check-labels     test what security modules that label tasks make of agents'
 	@echo '  make check-mutants    see that the tests fail without what they test'
 	@echo '  make bench            measure what requests cost, in instructions'
 	@echo '       TIME=1           in nanoseconds, where KVM works'
@@ -157,4 +161,4 @@ help:
 
 .PHONY: all install install-headers demo vm check stress check-runner check-metadata check-lkmm check-mutants \
 	bench check-bench bench-baseline check-daemon samples tools man deb check-package install-dkms \
-	install-tools lint clean help check-rule
+	install-tools lint clean help check-rule check-labels

@@ -41,6 +41,7 @@ pub(crate) fn may_answer(
     };
     let process = |other: &Thread| Process {
         is_dumpable: other.is_dumpable(),
+        same_label: thread.has_label_of(other),
         no_new_privs: other.has_no_new_privs(),
     };
 

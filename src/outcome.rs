@@ -85,6 +85,8 @@ outcomes! {
     DeniedCapabilities => c"denied_capabilities",
     /// The rule denies the authority: the requester is not dumpable.
     DeniedNotDumpable => c"denied_not_dumpable",
+    /// The rule denies the authority: the requester has another security label than the agent.
+    DeniedLabel => c"denied_label",
     /// The rule denies the authority: the agent has no_new_privs and the requester has not.
     DeniedNoNewPrivs => c"denied_no_new_privs",
     /// The rule denies the authority: the kernel asks for itself and the agent lacks
@@ -112,6 +114,7 @@ impl Outcome {
                 | Self::DeniedGroup
                 | Self::DeniedCapabilities
                 | Self::DeniedNotDumpable
+                | Self::DeniedLabel
                 | Self::DeniedNoNewPrivs
                 | Self::DeniedOverridden
                 | Self::DeniedDestination

@@ -89,6 +89,8 @@ pub(crate) struct Process {
     /// Whether its memory is its user's: it has not had privileges that it dropped since, and has
     /// not asked that nobody looks.
     pub(crate) is_dumpable: bool,
+    /// Whether security modules give it the same label as the agent.
+    pub(crate) same_label: bool,
     /// Whether `no_new_privs` is set for it.
     pub(crate) no_new_privs: bool,
 }
@@ -97,6 +99,7 @@ impl Process {
     /// What is to be assumed of a process that is gone.
     pub(crate) const GONE: Self = Self {
         is_dumpable: false,
+        same_label: false,
         no_new_privs: false,
     };
 
@@ -110,6 +113,9 @@ impl Process {
     ) -> Result<(), Denial> {
         if !self.is_dumpable {
             unless(may_trace_program, Denial::NotDumpable)?;
+        }
+        if !self.same_label {
+            unless(&may_trace, Denial::Label)?;
         }
         if agent_no_new_privs && !self.no_new_privs {
             unless(may_trace, Denial::NoNewPrivs)?;
@@ -173,6 +179,8 @@ pub(crate) enum Denial {
     Capabilities,
     /// The requester's process is not its user's to look into.
     NotDumpable,
+    /// A security module gives it another label than the requester.
+    Label,
     /// It has given up gaining privileges, and the requester has not.
     NoNewPrivs,
     /// It takes an administrator to answer the kernel itself.
@@ -187,6 +195,7 @@ impl From<Denial> for Outcome {
             Denial::Group => Self::DeniedGroup,
             Denial::Capabilities => Self::DeniedCapabilities,
             Denial::NotDumpable => Self::DeniedNotDumpable,
+            Denial::Label => Self::DeniedLabel,
             Denial::NoNewPrivs => Self::DeniedNoNewPrivs,
             Denial::Overridden => Self::DeniedOverridden,
         }

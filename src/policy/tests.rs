@@ -31,6 +31,7 @@ const SAME: Standing = Standing {
 
 const OPEN: Process = Process {
     is_dumpable: true,
+    same_label: true,
     no_new_privs: false,
 };
 
@@ -250,6 +251,28 @@ mod table {
     }
 
     #[test]
+    fn both_processes_have_the_label_of_the_agent() {
+        let [requester, grantor] = as_requester_and_grantor(Process {
+            same_label: false,
+            ..OPEN
+        });
+        assert_eq!(with(&requester, &[]), Err(Denial::Label));
+        assert_eq!(with(&requester, &[Power::TraceReal]), Ok(()));
+        assert_eq!(with(&grantor, &[]), Err(Denial::Label));
+        assert_eq!(with(&grantor, &[Power::TraceGranted]), Ok(()));
+
+        // Each by the user namespace of its own credentials.
+        assert_eq!(
+            with(&requester, &[Power::TraceRequester, Power::TraceGranted]),
+            Err(Denial::Label)
+        );
+        assert_eq!(
+            with(&grantor, &[Power::TraceGrantor, Power::TraceReal]),
+            Err(Denial::Label)
+        );
+    }
+
+    #[test]
     fn no_new_privs_is_not_left_by_asking() {
         let set = Process {
             no_new_privs: true,
@@ -298,6 +321,17 @@ mod table {
         );
         assert_eq!(
             with(&gone, &[Power::AdministerSystem, Power::TraceGrantor]),
+            Err(Denial::Label)
+        );
+        assert_eq!(
+            with(
+                &gone,
+                &[
+                    Power::AdministerSystem,
+                    Power::TraceGrantor,
+                    Power::TraceGranted
+                ]
+            ),
             Ok(())
         );
     }

@@ -17,6 +17,8 @@
 #include <linux/sched/exec_state.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
+#include <linux/security.h>
+#include <linux/string.h>
 #include <linux/user_namespace.h>
 #include <asm/syscall.h>
 #include <asm/unistd.h>
@@ -280,6 +282,28 @@ bool keyagent_helper_task_is_dumpable(struct task_struct *task)
 bool keyagent_helper_task_no_new_privs(struct task_struct *task)
 {
 	return task_no_new_privs(task);
+}
+
+/*
+ * Whether all security modules give both tasks the same objective label. The
+ * structure is cleared, padding and the parts of modules that are off included,
+ * before each module sets its part: an id, or a pointer to what there is once for
+ * each label. No reference comes with a pointer, but what AppArmor's points at is
+ * freed a grace period late, so that no other label gets its address meanwhile.
+ * AppArmor gives the newest version of a label, whichever a task began with.
+ */
+bool keyagent_helper_task_same_label(struct task_struct *a,
+				     struct task_struct *b)
+{
+	struct lsm_prop label_a, label_b;
+	bool same;
+
+	rcu_read_lock();
+	security_task_getlsmprop_obj(a, &label_a);
+	security_task_getlsmprop_obj(b, &label_b);
+	same = !memcmp(&label_a, &label_b, sizeof(label_a));
+	rcu_read_unlock();
+	return same;
 }
 
 bool keyagent_helper_exec_trylock(struct task_struct *task)

@@ -40,6 +40,8 @@ u64 keyagent_helper_task_exec_id(struct task_struct *task);
 pid_t keyagent_helper_task_tgid(struct task_struct *task);
 bool keyagent_helper_task_is_dumpable(struct task_struct *task);
 bool keyagent_helper_task_no_new_privs(struct task_struct *task);
+bool keyagent_helper_task_same_label(struct task_struct *a,
+				     struct task_struct *b);
 bool keyagent_helper_exec_trylock(struct task_struct *task);
 void keyagent_helper_exec_unlock(struct task_struct *task);
 pid_t keyagent_helper_current_pid_for(struct task_struct *task);

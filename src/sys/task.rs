@@ -127,6 +127,13 @@ impl Thread {
         unsafe { bindings::keyagent_helper_task_no_new_privs(self.as_ptr()) }
     }
 
+    /// Whether all security modules give both threads the same label. Without one that labels
+    /// tasks, they do.
+    pub(crate) fn has_label_of(&self, other: &Self) -> bool {
+        // SAFETY: Both tasks are valid.
+        unsafe { bindings::keyagent_helper_task_same_label(self.as_ptr(), other.as_ptr()) }
+    }
+
     /// Whether the thread has begun to exit.
     pub(crate) fn is_exiting(&self) -> bool {
         // SAFETY: The task is valid.

@@ -13,6 +13,7 @@ pub const USER: Objections = 1 << 1;
 pub const GROUP: Objections = 1 << 2;
 pub const CAPABILITIES: Objections = 1 << 3;
 pub const NOT_DUMPABLE: Objections = 1 << 4;
+pub const LABEL: Objections = 1 << 5;
 pub const NO_NEW_PRIVS: Objections = 1 << 6;
 pub const OVERRIDDEN: Objections = 1 << 7;
 
@@ -72,6 +73,7 @@ pub struct Owner {
 #[derive(Clone, Copy)]
 pub struct Process {
     pub dumpable: bool,
+    pub same_label: bool,
     pub no_new_privs: bool,
     /// The agent has `CAP_SYS_PTRACE` in the user namespace that its program belongs to.
     pub program_traced: bool,
@@ -104,8 +106,11 @@ pub fn objections(request: &Request) -> Objections {
 
     let about_processes = request.processes.iter().fold(0, |all, process| {
         let dumpable = process.dumpable || process.program_traced;
+        let label = process.same_label || process.traced;
         let new_privs = !request.agent_no_new_privs || process.no_new_privs || process.traced;
-        all | if dumpable { 0 } else { NOT_DUMPABLE } | if new_privs { 0 } else { NO_NEW_PRIVS }
+        all | if dumpable { 0 } else { NOT_DUMPABLE }
+            | if label { 0 } else { LABEL }
+            | if new_privs { 0 } else { NO_NEW_PRIVS }
     });
 
     let about_override = if request.overridden && !request.administrator {

@@ -24,6 +24,7 @@ mod outcome {
         DeniedGroup,
         DeniedCapabilities,
         DeniedNotDumpable,
+        DeniedLabel,
         DeniedNoNewPrivs,
         DeniedOverridden,
     }
@@ -55,6 +56,7 @@ fn objection(denial: Denial) -> Objections {
         Denial::Group => page::GROUP,
         Denial::Capabilities => page::CAPABILITIES,
         Denial::NotDumpable => page::NOT_DUMPABLE,
+        Denial::Label => page::LABEL,
         Denial::NoNewPrivs => page::NO_NEW_PRIVS,
         Denial::Overridden => page::OVERRIDDEN,
     }
@@ -116,6 +118,7 @@ fn standing(agents: &Credentials, theirs: &Credentials) -> Standing {
 /// A process that nothing is wrong with.
 const OPEN: Process = Process {
     is_dumpable: true,
+    same_label: true,
     no_new_privs: true,
 };
 
@@ -281,13 +284,14 @@ fn flawed(flaws: usize) -> Credentials {
 fn process(flaws: usize) -> Process {
     Process {
         is_dumpable: flaws & 1 == 0,
-        no_new_privs: flaws & 2 == 0,
+        same_label: flaws & 2 == 0,
+        no_new_privs: flaws & 4 == 0,
     }
 }
 
 /// The parts of a case, each with how many values it has. Where a part can be missing, that is its
 /// last value.
-const SIZES: [usize; 7] = [FLAWS, FLAWS + 1, FLAWS + 1, 4, 5, 2, 2];
+const SIZES: [usize; 7] = [FLAWS, FLAWS + 1, FLAWS + 1, 8, 9, 2, 2];
 
 /// One value of each part.
 type Values = [usize; SIZES.len()];
@@ -327,7 +331,7 @@ fn case_of(values: &Values) -> Case {
         subjective: (subjective < FLAWS).then(|| standing(subjective)),
         granted: (granted < FLAWS).then(|| standing(granted)),
         requester: process(requester),
-        grantor: (grantor < 4).then(|| process(grantor)),
+        grantor: (grantor < 8).then(|| process(grantor)),
         granted_is_grantors: foreign == 0,
     }
 }
@@ -359,7 +363,7 @@ impl Question {
         let acting = or_own(subjective, Power::TraceSubjective);
         let opened = or_own(granted, Power::TraceGranted);
         let asking = (process(requester), bit(Power::TraceRequester), own.1);
-        let granting = if grantor < 4 {
+        let granting = if grantor < 8 {
             (process(grantor), bit(Power::TraceGrantor), opened.1)
         } else {
             asking
@@ -378,6 +382,7 @@ impl Question {
     fn with(&self, powers: Powers) -> page::Request {
         let process = |number: usize| page::Process {
             dumpable: self.processes[number].is_dumpable,
+            same_label: self.processes[number].same_label,
             no_new_privs: self.processes[number].no_new_privs,
             program_traced: powers & self.programs[number] != 0,
             traced: powers & self.of_processes[number] != 0,
