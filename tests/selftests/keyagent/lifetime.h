@@ -15,8 +15,6 @@
 
 #include "common.h"
 
-#define REQUEST_KEY_NR	__NR_request_key
-
 /* How soon a requester must notice that its agent is gone. */
 static __maybe_unused uint64_t notice_ms(void)
 {
@@ -69,8 +67,8 @@ static __maybe_unused bool is_asleep(pid_t tid)
 	return state == 'S' || state == 'D';
 }
 
-/* True while the process sleeps in request_key(2). */
-static __maybe_unused bool in_request_key(pid_t pid)
+/* True while the thread sleeps in that system call. */
+static __maybe_unused bool in_syscall(pid_t pid, long nr)
 {
 	char path[64], buf[256];
 	ssize_t len = -1;
@@ -85,7 +83,13 @@ static __maybe_unused bool in_request_key(pid_t pid)
 	if (len <= 0)
 		return false;
 	buf[len] = '\0';
-	return strtol(buf, NULL, 10) == REQUEST_KEY_NR;
+	/* "running" while it does not sleep. */
+	return buf[0] != 'r' && strtol(buf, NULL, 10) == nr;
+}
+
+static __maybe_unused bool in_request_key(pid_t pid)
+{
+	return in_syscall(pid, __NR_request_key);
 }
 
 /* True if the signal is pending for the process or its main thread. */

@@ -35,6 +35,12 @@ FIXTURE_VARIANT_ADD(quota, session)
 	.same = true,
 };
 
+/* Negative keys that are over stay for gc_delay, five minutes, unless unlinked. */
+FIXTURE_VARIANT_ADD(quota, session_many)
+{
+	.dest = KEY_SPEC_SESSION_KEYRING,
+};
+
 FIXTURE_SETUP(quota)
 {
 	const struct agent_opts opts = { .plan.action = AGENT_HOLD };
@@ -116,7 +122,7 @@ TEST_F_TIMEOUT(quota, killed_requests, 60)
 			most = keys_in_quota();
 	}
 	TH_LOG("%d keys at most, refused %d times", most, refused);
-	/* The last one of the session stays until it is collected. */
+	/* The last one in the session stays until it is collected. */
 	EXPECT_TRUE(wait_until(keys_in_quota() <= before + variant->same)) {
 		TH_LOG("%d keys before, %d after", before, keys_in_quota());
 	}
