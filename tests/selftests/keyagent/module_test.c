@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The module itself: parameters, loading twice, unloading in use and with live
- * agents, loading and unloading under requests, and loading and requests while the
- * kernel function that it detours is being traced or its probe is switched off.
+ * agents, loading and unloading under requests, also while the kernel function that
+ * it hooks is being traced. More of the hook is in hook_test.c.
  *
  * Every test leaves the module loaded with its default parameters.
  */
 
 #define _GNU_SOURCE
-#include "module.h"
-
-#define TRACING		"/sys/kernel/tracing/"
-#define KPROBES_ENABLED	"/sys/kernel/debug/kprobes/enabled"
-#define DETOURED	"call_sbin_request_key"
-
-static int put(const char *path, const char *word)
-{
-	return write_word(path, O_TRUNC, word);
-}
+#include "hook.h"
 
 static int number_from(const char *name, int dfl)
 {
@@ -42,7 +33,6 @@ FIXTURE_SETUP(module)
 
 FIXTURE_TEARDOWN(module)
 {
-	put(KPROBES_ENABLED, "1");
 	agent_stop(&self->agent);
 	if (!module_loaded())
 		EXPECT_EQ(0, module_load(""));
@@ -289,35 +279,17 @@ FIXTURE_VARIANT_ADD(traced, graph)
 	.function = "",
 };
 
-FIXTURE_VARIANT_ADD(traced, graph_of_detoured)
+FIXTURE_VARIANT_ADD(traced, graph_of_hooked)
 {
 	.tracer = "function_graph",
-	.function = DETOURED,
+	.function = HOOKED,
 };
 
-FIXTURE_VARIANT_ADD(traced, function_of_detoured)
+FIXTURE_VARIANT_ADD(traced, function_of_hooked)
 {
 	.tracer = "function",
-	.function = DETOURED,
+	.function = HOOKED,
 };
-
-/*
- * A kernel with KASAN and lockdep warns of its own stack when all functions are
- * traced, with and without the module: there it is those that deal with keys. So it
- * is where a machine that is slow, being emulated, has a distribution's kernel,
- * with several times as many of them.
- */
-static const char *traced_functions(const char *wanted)
-{
-	const char *kernel = getenv("KEYAGENT_KERNEL");
-
-	if (*wanted || !kernel)
-		return wanted;
-	if (!strcmp(kernel, "debug") ||
-	    (slow() > 1 && !strncmp(kernel, "debian", 6)))
-		return "*key*";
-	return wanted;
-}
 
 FIXTURE_SETUP(traced)
 {
@@ -325,98 +297,29 @@ FIXTURE_SETUP(traced)
 	if (!module_loaded())
 		ASSERT_EQ(0, module_load(""));
 	test_session(_metadata);
-	if (put(TRACING "set_ftrace_filter",
+	if (put(TRACEFS "set_ftrace_filter",
 		traced_functions(variant->function)))
-		SKIP(_exit(KSFT_SKIP), "the kernel cannot trace " DETOURED);
-	if (put(TRACING "current_tracer", variant->tracer))
+		SKIP(_exit(KSFT_SKIP), "the kernel cannot trace " HOOKED);
+	if (put(TRACEFS "current_tracer", variant->tracer))
 		SKIP(_exit(KSFT_SKIP), "the kernel has no tracer %s",
 		     variant->tracer);
-	ASSERT_EQ(0, put(TRACING "tracing_on", "1"));
+	ASSERT_EQ(0, put(TRACEFS "tracing_on", "1"));
 }
 
 FIXTURE_TEARDOWN(traced)
 {
-	EXPECT_EQ(0, put(TRACING "current_tracer", "nop"));
-	put(TRACING "set_ftrace_filter", "");
-	put(TRACING "trace", "");
+	EXPECT_EQ(0, put(TRACEFS "current_tracer", "nop"));
+	put(TRACEFS "set_ftrace_filter", "");
+	put(TRACEFS "trace", "");
 	agent_stop(&self->agent);
 	if (!module_loaded())
 		EXPECT_EQ(0, module_load(""));
-}
-
-/*
- * The tracer replaces return addresses, so a way round the probe that relied on
- * them would come back into it for ever: a fallback has to end.
- */
-TEST_F_TIMEOUT(traced, requests, 60)
-{
-	int i;
-
-	for (i = 0; i < 3; i++)
-		expect_answer(_metadata, unique("no agent"), "upcall");
-	agent_start(_metadata, &self->agent, NULL);
-	for (i = 0; i < 10; i++)
-		expect_answer(_metadata, unique("agent"), "agent");
-	expect_settled(_metadata, &self->agent);
-	agent_stop(&self->agent);
-	for (i = 0; i < 3; i++)
-		expect_answer(_metadata, unique("dead agent"), "upcall");
 }
 
 TEST_F_TIMEOUT(traced, load_unload_loop, 120)
 {
 	load_unload_loop(_metadata, &self->agent,
 			 number_from("KEYAGENT_TRACED_LOOP", 5));
-}
-
-/* With all probes switched off there is no agent, and every request is served. */
-TEST_F(module, probes_disabled)
-{
-	agent_start(_metadata, &self->agent, NULL);
-	expect_answer(_metadata, unique("enabled"), "agent");
-	if (put(KPROBES_ENABLED, "0"))
-		SKIP(return, "cannot write " KPROBES_ENABLED);
-	expect_answer(_metadata, unique("disabled"), "upcall");
-	EXPECT_EQ(1, agent_asked(&self->agent));
-	ASSERT_EQ(0, put(KPROBES_ENABLED, "1"));
-	expect_answer(_metadata, unique("enabled"), "agent");
-	expect_settled(_metadata, &self->agent);
-}
-
-/* A probe that is set meanwhile would stay off for good: it is refused. */
-TEST_F(module, loaded_while_probes_disabled)
-{
-	ASSERT_EQ(0, module_unload_wait());
-	if (put(KPROBES_ENABLED, "0"))
-		SKIP(return, "cannot write " KPROBES_ENABLED);
-	EXPECT_EQ(-1, module_load(""));
-	EXPECT_EQ(EBUSY, errno);
-	EXPECT_FALSE(module_loaded());
-	expect_answer(_metadata, unique("disabled"), "upcall");
-	ASSERT_EQ(0, put(KPROBES_ENABLED, "1"));
-	ASSERT_EQ(0, module_load(""));
-	agent_start(_metadata, &self->agent, NULL);
-	expect_answer(_metadata, unique("enabled"), "agent");
-}
-
-/* Switched off in the middle of a request: that one goes on as it began. */
-TEST_F(module, probes_disabled_during_request)
-{
-	struct agent_opts opts = { .plan.action = AGENT_HOLD };
-	struct agent_arg arg = { 0 };
-	struct requester_result res;
-	struct requester r;
-
-	agent_start(_metadata, &self->agent, &opts);
-	arg.key = request_held(_metadata, &self->agent, &r, unique("held"));
-	if (put(KPROBES_ENABLED, "0"))
-		SKIP(return, "cannot write " KPROBES_ENABLED);
-	EXPECT_EQ(0, agent_call(_metadata, &self->agent,
-				agent_do_assume_and_settle, &arg, sizeof(arg)));
-	res = requester_finish(&r);
-	EXPECT_STREQ("agent", answer(&res));
-	ASSERT_EQ(0, put(KPROBES_ENABLED, "1"));
-	EXPECT_EQ(0, module_unload_wait());
 }
 
 KEYAGENT_HARNESS_MAIN
