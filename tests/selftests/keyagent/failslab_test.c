@@ -2,18 +2,21 @@
 /*
  * Memory that cannot be had: each allocation that a request makes fails once,
  * and so does each that adding an agent's key makes. It ends in an answer, in
- * the upcall or in an error that says so, and nothing is left behind.
+ * the upcall or in an error that says so, and nothing is left behind. The same goes
+ * for loading the module, where a number of allocations is chosen.
  *
  * Needs a kernel that can fail allocations on purpose: CONFIG_FAILSLAB.
  */
 
 #define _GNU_SOURCE
-#include "observe.h"
+#include "hook.h"
 
 #define FAILSLAB	"/sys/kernel/debug/failslab/"
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
-/* No system call here makes more allocations. */
+/* No system call here makes more allocations, but for loading the module. */
 #define MANY		1000
+#define VERY_MANY	1000000
+#define KUNIT_FILTER	"/sys/module/kunit/parameters/filter_glob"
 
 #define DATA FIXTURE_DATA(failslab)
 
@@ -46,6 +49,9 @@ FIXTURE_TEARDOWN(failslab)
 	agent_stop(&self->agent);
 	write_word(FAILSLAB "ignore-gfp-wait", 0, "Y");
 	write_word(FAILSLAB "verbose", 0, "2");
+	put(KUNIT_FILTER, "*");
+	if (getenv("KEYAGENT_MODULE") && !module_loaded())
+		EXPECT_EQ(0, module_load(""));
 }
 
 /* The n-th allocation of this thread from now on fails; 0: none does. */
@@ -58,14 +64,19 @@ static void fail_nth(struct __test_metadata *const _metadata, DATA *self,
 	ASSERT_EQ(len, pwrite(self->fail_nth, buf, len, 0));
 }
 
-/* Whether it came to that; ends the waiting for it. */
-static bool has_failed(struct __test_metadata *const _metadata, DATA *self)
+/* How many allocations before it would have come to that; ends the waiting for it. */
+static int left_to_fail(struct __test_metadata *const _metadata, DATA *self)
 {
 	char buf[16] = "";
 
 	ASSERT_LT(0, pread(self->fail_nth, buf, sizeof(buf) - 1, 0));
 	fail_nth(_metadata, self, 0);
-	return !atoi(buf);
+	return atoi(buf);
+}
+
+static bool has_failed(struct __test_metadata *const _metadata, DATA *self)
+{
+	return !left_to_fail(_metadata, self);
 }
 
 /* A request whose n-th allocation fails; false when it does not make so many. */
@@ -197,6 +208,82 @@ TEST_F_TIMEOUT(failslab, add_key, 120)
 	EXPECT_TRUE(wait_until(proc_keys_count() <= self->keys)) {
 		TH_LOG("%d keys, then %d", self->keys, proc_keys_count());
 	}
+}
+
+/* How many allocations loading the module makes; the result in @ret. */
+static int load_allocations(struct __test_metadata *const _metadata,
+			    DATA *self, const char *params, int *ret)
+{
+	fail_nth(_metadata, self, VERY_MANY);
+	*ret = module_load(params);
+	return VERY_MANY - left_to_fail(_metadata, self);
+}
+
+/* Loads the module with the n-th allocation failing, and removes it again. */
+static void load_and_fail(struct __test_metadata *const _metadata, DATA *self,
+			  int n)
+{
+	char line[1024];
+	int ret, error;
+
+	fail_nth(_metadata, self, n);
+	ret = module_load("");
+	error = errno;
+	/* The kernel does not make the same number each time. */
+	if (!has_failed(_metadata, self))
+		EXPECT_EQ(0, ret);
+	if (!ret) {
+		/* The module can do without it, as without files in debugfs. */
+		EXPECT_TRUE(hooked_by_anyone());
+		EXPECT_EQ(0, module_unload_wait());
+	} else {
+		EXPECT_EQ(ENOMEM, error) {
+			TH_LOG("%s", strerror(error));
+		}
+		self->nomem++;
+	}
+	EXPECT_FALSE(module_loaded());
+	EXPECT_FALSE(hooked_by_anyone());
+	EXPECT_TRUE(wait_until(!proc_keys_line(0, " .keyagent", line,
+					       sizeof(line)))) {
+		TH_LOG("a key is left: %s", line);
+	}
+	ASSERT_NE(KSFT_FAIL, _metadata->exit_code) {
+		TH_LOG("it was allocation %d", n);
+	}
+}
+
+/*
+ * A load that is refused for its parameter says how many allocations the module
+ * loader makes first. Those that the module itself makes follow.
+ */
+TEST_F_TIMEOUT(failslab, load, 300)
+{
+	const char *wanted = getenv("KEYAGENT_FAIL_LOADS");
+	int loads = wanted ? atoi(wanted) : 60;
+	int first, last, step, n, ret;
+
+	module_required(_metadata);
+	ASSERT_EQ(0, module_unload_wait());
+	/* The KUnit tests of the module are no part of loading. */
+	put(KUNIT_FILTER, "none");
+	first = load_allocations(_metadata, self, "timeout_ms=99", &ret);
+	ASSERT_EQ(-1, ret);
+	/* The announcement that the module goes makes some, too. */
+	first = first > 20 ? first - 20 : 1;
+	last = load_allocations(_metadata, self, "", &ret);
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, module_unload_wait());
+	ASSERT_LT(first, last);
+	step = loads > 0 && loads < last - first ? (last - first) / loads : 1;
+	TH_LOG("allocations %d to %d, each %d.", first, last, step);
+	for (n = first; n <= last; n += step)
+		load_and_fail(_metadata, self, n);
+	TH_LOG("%u ENOMEM", self->nomem);
+	EXPECT_LT(0u, self->nomem);
+
+	ASSERT_EQ(0, module_load(""));
+	expect_hook(_metadata, &self->agent);
 }
 
 KEYAGENT_HARNESS_MAIN
