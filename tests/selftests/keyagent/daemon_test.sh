@@ -92,16 +92,21 @@ test_several_types() {
 	expect "requests for logon keys" 1 "$(counter it logon served)"
 }
 
-# If it cannot be the agent for one of the types, it is for none.
+# If it cannot be the agent for one of the types, it is for none, and shows no keyring.
 test_bad_type() {
 	local half
 
+	fails() {
+		! keyagentd --type "user,$(printf '%032d' 0)" --keyring half --no-request-key-conf \
+			2>"$work/it.log" || fail "it takes a type that is too long"
+		grep -q '1 to 31 characters' "$work/it.log" || fail "it does not say why"
+	}
 	rings+=(half)
-	! keyagentd --type "user,$(printf '%032d' 0)" --keyring half --no-request-key-conf \
-		2>"$work/it.log" || fail "it takes a type that is too long"
-	grep -q '1 to 31 characters' "$work/it.log" || fail "it does not say why"
-	half=$(ring half) || fail "there is no keyring"
-	expect "what is in the keyring" '' "$(keyctl rlist "$half" | tr -d ' \n')"
+	fails
+	! ring half 2>"$work/ring.out" || fail "there is a keyring without an agent"
+	half=$(keyctl newring half @u)
+	fails
+	expect "what is in a keyring that was there" '' "$(keyctl rlist "$half" | tr -d ' \n')"
 }
 
 # What no rule is for, and what a rule gives back: the real request-key answers it.

@@ -114,15 +114,34 @@ fn permissions(of_owner: u32, share: Share) -> Permissions {
 }
 
 /// The keyring that is to hold the agent's keys.
-fn keyring(name: &OsStr, share: Share) -> io::Result<Serial> {
-    if let Some(keyring) = keyctl::keyring_by_name(name) {
-        return Ok(keyring);
+struct Holder {
+    serial: Serial,
+    /// The keyring is new: subscribers do not find it yet.
+    hidden: bool,
+}
+
+impl Holder {
+    /// Puts a new keyring where subscribers look for it. It must hold the agent's keys by then: with
+    /// an empty keyring, the host would answer the subscribers.
+    fn publish(&self) -> io::Result<()> {
+        if !self.hidden {
+            return Ok(());
+        }
+        keyctl::link(self.serial, Serial::USER_KEYRING)?;
+        keyctl::unlink(self.serial, Serial::PROCESS_KEYRING)
+    }
+}
+
+fn holder(name: &OsStr, share: Share) -> io::Result<Holder> {
+    if let Some(serial) = keyctl::keyring_by_name(name) {
+        let hidden = false;
+        return Ok(Holder { serial, hidden });
     }
     if name.as_encoded_bytes().starts_with(b"@") {
         let known = "those of the caller are @t @p @s @u @us";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, known));
     }
-    let keyring = match keyrings::in_user_keyring(name) {
+    let (serial, hidden) = match keyrings::in_user_keyring(name) {
         Ok(Found { serial, key }) => {
             // Its owner could put another agent into it. With CAP_SYS_ADMIN all that follows works
             // with another user's, too.
@@ -132,30 +151,33 @@ fn keyring(name: &OsStr, share: Share) -> io::Result<Serial> {
                     format!("keyring {serial} in the user keyring is another user's: unlink it"),
                 ));
             }
-            serial
+            (serial, false)
         }
         Err(error) if error.raw_os_error() == Some(libc::ENOKEY) => {
             return new_keyring(name, share)
         }
         Err(error) => return Err(error),
     };
-    set_up(keyring, share)
+    set_up(serial, share)?;
+    Ok(Holder { serial, hidden })
 }
 
-/// Makes a keyring. It displaces a keyring of that name, which no daemon can use any more.
-fn new_keyring(name: &OsStr, share: Share) -> io::Result<Serial> {
-    let keyring = keyctl::add_key(OsStr::new("keyring"), name, b"", Serial::USER_KEYRING)?;
-    set_up(keyring, share)
+/// Makes a keyring. When it is published it displaces a keyring of that name, which no daemon can
+/// use any more.
+fn new_keyring(name: &OsStr, share: Share) -> io::Result<Holder> {
+    let serial = keyctl::add_key(OsStr::new("keyring"), name, b"", Serial::PROCESS_KEYRING)?;
+    let hidden = true;
+    set_up(serial, share)?;
+    Ok(Holder { serial, hidden })
 }
 
-fn set_up(keyring: Serial, share: Share) -> io::Result<Serial> {
+fn set_up(keyring: Serial, share: Share) -> io::Result<()> {
     match keyctl::restrict_to_agents(keyring) {
         // By an earlier daemon.
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
         restricted => restricted?,
     }
-    keyctl::set_permissions(keyring, permissions(perm::ALL, share))?;
-    Ok(keyring)
+    keyctl::set_permissions(keyring, permissions(perm::ALL, share))
 }
 
 /// Whether the keyring refused an agent's key for its restriction. That of an earlier daemon does so
@@ -175,8 +197,8 @@ fn is_taken(keyring: Serial, key_type: &OsStr) -> Option<Serial> {
 /// Makes the calling thread the key agent for these types of keys. It gets `signal` for each
 /// request.
 ///
-/// A key of the same type in the keyring is displaced: that of an agent that has ended. None is when
-/// one of the keys cannot be made.
+/// A key of the same type in the keyring is displaced: that of an agent that has ended. If one of
+/// the keys cannot be made, the agent has none, and a new keyring is not published.
 pub(super) fn register(
     types: &[OsString],
     signal: i32,
@@ -208,24 +230,28 @@ pub(super) fn register(
 
     // After the keys: without the module, no keyring is left behind.
     let unusable = || format!("the keyring {name:?} cannot be used");
-    let mut keyring = keyring(name, share).map_err(cannot(unusable()))?;
+    let mut holder = holder(name, share).map_err(cannot(unusable()))?;
     for AgentKey { key_type, serial } in &keys {
-        if let Some(other) = is_taken(keyring, key_type).filter(|other| other != serial) {
+        if let Some(other) = is_taken(holder.serial, key_type).filter(|other| other != serial) {
             log::warn!("key {other}, of another agent for {key_type:?} that lives, is displaced");
         }
-        let mut linked = keyctl::link(*serial, keyring);
+        let mut linked = keyctl::link(*serial, holder.serial);
         if is_useless(name, &linked) {
             log::warn!(
-                "keyring {keyring}, {name:?}, takes no agent's key any more, as after a reload of \
-                 the module: a new one takes its place, and who has the old one has no agent"
+                "keyring {}, {name:?}, takes no agent's key any more, as after a reload of the \
+                 module: a new one takes its place, and subscribers of the old one have no agent",
+                holder.serial
             );
-            keyring = new_keyring(name, share).map_err(cannot(unusable()))?;
-            linked = keyctl::link(*serial, keyring);
+            holder = new_keyring(name, share).map_err(cannot(unusable()))?;
+            linked = keyctl::link(*serial, holder.serial);
         }
         linked.map_err(cannot(format!(
             "key {serial} cannot be linked into the keyring {name:?}"
         )))?;
     }
+    holder.publish().map_err(cannot(format!(
+        "the keyring {name:?} cannot be linked into the user keyring"
+    )))?;
     Ok(keys)
 }
 
