@@ -17,7 +17,6 @@ if have busybox; then
 	root=$base/root
 	make_root "$root"
 fi
-install -D -m 755 "$hooks/keyagent-hook" /usr/local/libexec/keyagent-hook
 
 with_runtime() {
 	need busybox "$(runtime_command "$1")"
@@ -42,8 +41,8 @@ two_answers() {
 	local one two
 
 	with_runtime "$1"
-	daemon "one-$1" user "$(answers apple)"
-	daemon "two-$1" user "$(answers pear)"
+	offer "one-$1" user "$(answers apple)"
+	offer "two-$1" user "$(answers pear)"
 	contain "$1" "one-$1" /bin/ask user fruit '' >"$work/one.out" 2>"$work/one.log" &
 	one=$!
 	contain "$1" "two-$1" /bin/ask user fruit '' >"$work/two.out" 2>"$work/two.log" &
@@ -62,7 +61,7 @@ one_agent() {
 	local i started=()
 
 	with_runtime "$1"
-	daemon "shared-$1" user "$(answers apple)"
+	offer "shared-$1" user "$(answers apple)"
 	for i in 1 2 3; do
 		contain "$1" "shared-$1" /bin/ask user "fruit-$i" '' \
 			>"$work/$i.out" 2>"$work/$i.log" &
@@ -94,7 +93,7 @@ without_upcall() {
 	on_host rm "$bin/request-key"
 	on_host test ! -e /sbin/request-key || fail "/sbin/request-key is still there"
 
-	daemon "lone-$1" user "$(answers apple)"
+	offer "lone-$1" user "$(answers apple)"
 	expect "the container got" apple \
 		"$(contain "$1" "lone-$1" /bin/ask user fruit '' 2>"$work/container.log")"
 	# That of the program which cannot be started.
@@ -113,32 +112,34 @@ agent_inside() {
 	grep -q 'keyagentd.conf:1: done' "$work/container.log" || fail "it was not its handler"
 }
 
-# A container whose root is not the host's. The hook cannot find a keyring of the host's
-# root by its name there, so the annotation is its serial.
+# A container whose root is not the host's. The list has the serial of the agent's keyring,
+# and the hook accepts its owner.
 user_namespace() {
-	local user_ns=1
+	local user_ns=1 hooks=$hooks
 
 	with_runtime "$1"
 	daemon "outer-$1" user "$(answers apple)" --share other
+	outside "outer-$1"
 	expect "the container got" apple \
-		"$(contain "$1" "$(ring "outer-$1")" /bin/ask user fruit '' 2>"$work/container.log")"
+		"$(contain "$1" "outer-$1" /bin/ask user fruit '' 2>"$work/container.log")"
 }
 
 # With crun the hook can run outside of the user namespace, where names are known. Inside,
 # crun 1.8 cannot enter podman's directory for it; runc can.
 test_podman_user_namespace() {
-	local user_ns=1 runtime_of_podman=runc
+	local user_ns=1 runtime_of_podman=runc original=$hooks hooks=$hooks
 
 	with_runtime podman
 	daemon outer user "$(answers apple)" --share other
+	outside outer
 	expect "with runc" apple \
-		"$(contain podman "$(ring outer)" /bin/ask user fruit '' 2>"$work/container.log")"
+		"$(contain podman outer /bin/ask user fruit '' 2>"$work/container.log")"
 	mkdir "$work/hooks.d"
-	sed 's/createContainer/createRuntime/' "$hooks/hooks.d/keyagent.json" \
+	sed 's/createContainer/createRuntime/' "$original/hooks.d/keyagent.json" \
 		>"$work/hooks.d/keyagent.json"
 	# shellcheck disable=SC2034 # used by contain
-	local hooks=$work runtime_of_podman=crun
-	daemon by-name user "$(answers pear)"
+	hooks=$work runtime_of_podman=crun
+	offer by-name user "$(answers pear)"
 	expect "with crun" pear \
 		"$(contain podman by-name /bin/ask user fruit '' 2>"$work/container.log")"
 }
@@ -148,7 +149,7 @@ test_podman_without_keyring() {
 	local runtime_of_podman
 
 	with_runtime podman
-	daemon inherited user "$(answers apple)"
+	offer inherited user "$(answers apple)"
 	printf '[containers]\nkeyring = false\n' >"$work/containers.conf"
 	keyagent link --agent inherited || fail "the agent cannot be linked"
 	# shellcheck disable=SC2034 # used by contain
@@ -165,7 +166,7 @@ test_podman_filter() {
 	with_runtime podman
 	need python3
 	[ -e "$file" ] || skip "no $file"
-	daemon profile user "$(answers apple)"
+	offer profile user "$(answers apple)"
 	profile=$file
 	contain podman profile /bin/ask user fruit '' >"$work/out" 2>"$work/container.log" &&
 		fail "request_key() was allowed"
@@ -188,7 +189,7 @@ test_runc_exec() {
 	local id=keyagent-exec-$$
 
 	with_runtime runc
-	daemon exec user "$(answers apple)"
+	offer exec user "$(answers apple)"
 	bundle "$work/$id" exec "$root" /bin/sleep 1000
 	runc run --detach --bundle "$work/$id" "$id" >"$work/container.log" 2>&1 ||
 		fail "the container did not start"
@@ -216,7 +217,7 @@ seccomp_filter() {
 	local seccomp='add_key keyctl request_key'
 
 	with_runtime "$1"
-	daemon "filtered-$1" user "$(answers apple)"
+	offer "filtered-$1" user "$(answers apple)"
 	contain "$1" "filtered-$1" /bin/sh -c 'keyctl request2 user fruit x; true' \
 		>"$work/out" 2>"$work/container.log" || fail "the container did not start"
 	grep -q 'Operation not permitted' "$work/container.log" || fail "there was no filter"

@@ -8,6 +8,28 @@
 
 hooks=$here/oci
 
+# offer NAME TYPE[,TYPE] RULES [OPTION]...: as daemon, and containers may have this agent.
+offer() {
+	daemon "$@"
+	mkdir -p /etc/keyagent
+	echo "$1" >>/etc/keyagent/containers
+}
+
+# outside: hooks that run in a container's user namespace, where the keyrings of the host's
+# root are not found by their names, and are those of a user who is not there.
+outside() {
+	local list=$work/containers name
+
+	for name; do
+		echo "$name $(ring "$name")" >>"$list"
+	done
+	cp -r "$hooks" "$work/oci"
+	hooks=$work/oci
+	sed -i "s|\"/etc/keyagent/containers\"|\"$list\", \"--owner\", \"65534\"|" \
+		"$hooks/hooks.json" "$hooks/hooks.d/keyagent.json"
+	chmod 755 "$work"
+}
+
 # make_root DIR: programs with their libraries, and what an agent in there needs.
 make_root() {
 	local lib name programs

@@ -3,10 +3,12 @@
 //! The program keyagent: runs programs with key agents, and looks at agents.
 
 mod agents;
+mod containers;
 mod counters;
 mod errors;
 mod exec;
 mod failure;
+mod hook;
 mod ids;
 mod json;
 mod link;
@@ -22,6 +24,7 @@ mod terminal;
 mod test;
 mod top;
 mod verdict;
+mod vet;
 
 use clap::CommandFactory;
 
@@ -35,6 +38,7 @@ pub fn main(tool: &Tool) -> u8 {
         Command::Run(options) => run::run(options),
         Command::Exec(options) => exec::exec(options),
         Command::Link(options) => link::link(options),
+        Command::Hook(options) => hook::hook(options),
         Command::Ls(options) => ls::ls(options),
         Command::Top(options) => top::top(options),
         Command::Test(options) => test::test(options),

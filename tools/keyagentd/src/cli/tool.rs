@@ -31,6 +31,8 @@ pub enum Command {
     Exec(Exec),
     /// Link agents into the session keyring of the caller
     Link(Link),
+    /// Link the agent that a container's annotation names: for the hooks of OCI runtimes
+    Hook(Hook),
     /// List the agents that can be seen from here
     Ls(Ls),
     /// Show what the agents do, again and again
@@ -78,6 +80,23 @@ pub struct Exec {
     pub program: Program,
 }
 
+/// Which agents are linked: by default live ones, and keyrings of the caller's own.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Accept {
+    /// Wait for a live agent for up to so many seconds, from 0.1 to 3600
+    #[arg(long, value_name = "SECONDS", conflicts_with = "allow_dead")]
+    #[arg(value_parser = |text: &str| seconds(text, 3600))]
+    pub wait: Option<Duration>,
+
+    /// Link without a live agent, too: /sbin/request-key answers until there is one
+    #[arg(long)]
+    pub allow_dead: bool,
+
+    /// Accept keyrings of this user, too, who can put other agents into them
+    #[arg(long, value_name = "UID")]
+    pub owner: Option<u32>,
+}
+
 /// A program to run.
 #[derive(Debug, Args)]
 pub struct Program {
@@ -111,6 +130,19 @@ pub struct Link {
     /// keyring
     #[arg(long, value_name = "KEYRING", default_value = "@s")]
     pub to: OsString,
+}
+
+/// `keyagent hook`.
+#[derive(Debug, Args)]
+pub struct Hook {
+    /// The list of the agents that containers may have
+    #[arg(long, value_name = "FILE", default_value = "/etc/keyagent/containers")]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub list: PathBuf,
+
+    /// What to accept.
+    #[command(flatten)]
+    pub accept: Accept,
 }
 
 /// `keyagent ls`.

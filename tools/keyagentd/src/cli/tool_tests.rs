@@ -44,6 +44,13 @@ fn defaults() {
         Ok(Command::Link(link)) => assert_eq!(link.to, "@s"),
         other => panic!("{other:?}"),
     }
+    match parse("hook --wait 5") {
+        Ok(Command::Hook(hook)) => {
+            assert_eq!(hook.list, PathBuf::from("/etc/keyagent/containers"));
+            assert_eq!(hook.accept.wait, Some(Duration::from_secs(5)));
+        }
+        other => panic!("{other:?}"),
+    }
     match parse("top") {
         Ok(Command::Top(top)) => {
             assert_eq!(top.interval, Duration::from_secs(2));
@@ -75,6 +82,11 @@ fn what_is_refused() {
         "exec -- true",
         "exec --agent 5",
         "link",
+        "hook --wait 0",
+        "hook --wait 5 --allow-dead",
+        "hook --owner root",
+        "hook web",
+        "hook --agent web",
         "ls x",
         "top --interval 0",
         "top --interval -1",

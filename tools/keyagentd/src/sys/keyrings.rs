@@ -55,7 +55,11 @@ fn look(serial: Serial) -> Option<Found> {
 }
 
 /// What is in a keyring itself. One that is under construction is not waited for.
-fn contents(keyring: Serial) -> io::Result<Vec<Serial>> {
+///
+/// # Errors
+///
+/// `EACCES` when the caller may not read the keyring, `ENOTDIR` when the key is no keyring.
+pub fn contents(keyring: Serial) -> io::Result<Vec<Serial>> {
     keyctl::read_at_once(keyring).map(|payload| serials(&Zeroizing::new(payload)))
 }
 

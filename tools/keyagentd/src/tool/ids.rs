@@ -9,6 +9,7 @@ use super::agents::{self, KEY_TYPE};
 use super::counters::Status;
 use super::failure::Failure;
 use super::output::printable;
+use super::vet::Refused;
 use crate::sys::keyctl::{self, Description, Serial};
 use crate::sys::keyrings;
 
@@ -23,30 +24,37 @@ pub(super) struct Named {
 
 /// A keyring: a serial, one of the caller's own such as @s, or a name in the user keyring.
 pub(super) fn keyring(id: &OsStr) -> Result<Serial, Failure> {
-    if let Some(serial) = keyctl::keyring_by_name(id) {
-        return Ok(serial);
+    match keyctl::keyring_by_name(id) {
+        Some(serial) => Ok(serial),
+        None => in_user_keyring(id).map_err(|refused| match refused {
+            Refused::Absent(failure) | Refused::Unfit(failure) => failure,
+        }),
     }
-    let name = printable(id);
-    let failed = |error: &io::Error| {
+}
+
+/// The keyring of this name in the user keyring. No name is an option, a serial, or a keyring such
+/// as @s.
+pub(super) fn in_user_keyring(name: &OsStr) -> Result<Serial, Refused> {
+    // What is in the user keyring may be linked by those who possess it, and a session need not
+    // have it.
+    let found = keyctl::link(Serial::USER_KEYRING, Serial::THREAD_KEYRING)
+        .and_then(|()| keyrings::in_user_keyring(name));
+    let name = printable(name);
+    found.map(|found| found.serial).map_err(|error| {
+        let what = format!("keyring {name}");
         if error.raw_os_error() == Some(libc::ENOKEY) {
-            Failure::new(
-                format!("keyring {name}"),
+            Refused::Absent(Failure::new(
+                what,
                 "the user keyring has no keyring of this name",
                 format!(
                     "give a serial, or start the agent with keyagentd --keyring {name}, as the \
                      same user"
                 ),
-            )
+            ))
         } else {
-            Failure::of(format!("keyring {name}"), error, "see keyctl show @u")
+            Refused::Unfit(Failure::of(what, &error, "see keyctl show @u"))
         }
-    };
-    // What is in the user keyring may be linked by those who possess it, and a session need not
-    // have it.
-    keyctl::link(Serial::USER_KEYRING, Serial::THREAD_KEYRING)
-        .and_then(|()| keyrings::in_user_keyring(id))
-        .map(|found| found.serial)
-        .map_err(|error| failed(&error))
+    })
 }
 
 /// An agent that lives, or a keyring.

@@ -12,13 +12,8 @@ use crate::sys::keyctl::Serial;
 pub(super) fn link(options: &Link) -> Result<u8, Failure> {
     need_module("link")?;
     let keyring = ids::keyring(&options.to)?;
-    // The kernel would make one, and it would end with this program.
-    if keyring == Serial::SESSION_KEYRING && !session::is_own() {
-        return Err(Failure::new(
-            "link",
-            "there is no session keyring to link into",
-            "give a keyring with --to, or start a session: with keyagent exec, or keyctl session",
-        ));
+    if keyring == Serial::SESSION_KEYRING {
+        session::need_own("link")?;
     }
     if [Serial::THREAD_KEYRING, Serial::PROCESS_KEYRING].contains(&keyring) {
         return Err(Failure::new(

@@ -2,6 +2,7 @@
 
 //! What is in the caller's session keyring and below.
 
+use super::failure::Failure;
 use crate::sys::keyctl::{self, Serial};
 use crate::sys::keyrings::{self, Found};
 
@@ -18,4 +19,17 @@ pub(super) fn is_own() -> bool {
         .ok()
         .and_then(|keyring| keyring.description.into_string().ok())
         .is_none_or(|name| !name.starts_with("_uid_ses."))
+}
+
+/// Fails when the caller has no session keyring to link into. The kernel would make one, and it
+/// would end with this program.
+pub(super) fn need_own(what: &str) -> Result<(), Failure> {
+    if is_own() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        what,
+        "there is no session keyring to link into",
+        "give a keyring with --to, or start a session: with keyagent exec, or keyctl session",
+    ))
 }
