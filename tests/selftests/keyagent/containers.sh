@@ -158,7 +158,7 @@ contain() {
 		systemd-nspawn --quiet --register=no --keep-unit --pipe --read-only \
 			--resolv-conf off --timezone off \
 			--directory "$root" --machine "$id" --system-call-filter=@keyring \
-			/bin/sh -c '[ -z "$0" ] || keyctl link "$0" @s || exit 1; exec "$@"' \
+			/bin/sh -c '[ -z "$0" ] || keyagent link --agent "$0" || exit 1; exec "$@"' \
 			"${agent:+$(ring "$agent")}" "$@"
 		;;
 	esac

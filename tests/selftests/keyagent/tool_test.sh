@@ -181,6 +181,7 @@ check_exec_possessed() {
 	}
 	exec_possessed "$serial"
 	ring=$(keyctl newring keyagent-tool:ring @s)
+	keyctl link "$serial" "$ring"
 	keyctl setperm "$ring" 0x3f000000
 	exec_possessed "$ring"
 }

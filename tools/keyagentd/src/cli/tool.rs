@@ -75,6 +75,10 @@ pub struct Exec {
     #[arg(short, long = "agent", value_name = "ID", required = true)]
     pub agents: Vec<OsString>,
 
+    /// What to accept.
+    #[command(flatten)]
+    pub accept: Accept,
+
     /// The program, and its arguments
     #[command(flatten)]
     pub program: Program,
@@ -130,6 +134,10 @@ pub struct Link {
     /// keyring
     #[arg(long, value_name = "KEYRING", default_value = "@s")]
     pub to: OsString,
+
+    /// What to accept.
+    #[command(flatten)]
+    pub accept: Accept,
 }
 
 /// `keyagent hook`.

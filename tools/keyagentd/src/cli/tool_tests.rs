@@ -41,7 +41,12 @@ fn programs_keep_their_options() {
 #[test]
 fn defaults() {
     match parse("link -a 5") {
-        Ok(Command::Link(link)) => assert_eq!(link.to, "@s"),
+        Ok(Command::Link(link)) => {
+            assert_eq!(link.to, "@s");
+            let accept = link.accept;
+            assert_eq!((accept.wait, accept.owner), (None, None));
+            assert!(!accept.allow_dead);
+        }
         other => panic!("{other:?}"),
     }
     match parse("hook --wait 5") {
@@ -81,10 +86,10 @@ fn what_is_refused() {
         "run -t a-name-of-a-type-that-is-too-long -- true",
         "exec -- true",
         "exec --agent 5",
+        "exec -a 5 --wait 0 true",
         "link",
-        "hook --wait 0",
-        "hook --wait 5 --allow-dead",
-        "hook --owner root",
+        "link -a 5 --wait 5 --allow-dead",
+        "link -a 5 --owner root",
         "hook web",
         "hook --agent web",
         "ls x",

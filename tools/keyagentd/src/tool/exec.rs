@@ -14,7 +14,7 @@ use crate::sys::keyctl::{self, Serial};
 /// Becomes the program, in a new session keyring with the agents.
 pub(super) fn exec(options: &Exec) -> Result<u8, Failure> {
     need_module("exec")?;
-    let agents = ids::agents(&options.agents)?;
+    let agents = ids::agents(&options.agents, &options.accept)?;
     // With the session keyring goes the possession of what only that leads to. What is in the
     // thread keyring stays, until the program begins.
     for agent in &agents {

@@ -22,7 +22,7 @@ pub(super) fn link(options: &Link) -> Result<u8, Failure> {
             "give another one with --to: @s, @u, or a serial",
         ));
     }
-    for agent in ids::agents(&options.agents)? {
+    for agent in ids::agents(&options.agents, &options.accept)? {
         agent.link(keyring)?;
     }
     Ok(0)

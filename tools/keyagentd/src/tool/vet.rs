@@ -208,6 +208,12 @@ pub(super) fn cannot_be_used(name: &str, error: &io::Error) -> Failure {
 }
 
 impl Named {
+    /// Whether this one's link replaces the other one's in a keyring.
+    pub(super) fn displaces(&self, other: &Self) -> bool {
+        self.description
+            .is(&other.description.key_type, &other.description.description)
+    }
+
     /// Links it.
     pub(super) fn link(&self, keyring: Serial) -> Result<(), Failure> {
         keyctl::link(self.serial, keyring)

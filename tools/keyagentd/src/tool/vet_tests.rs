@@ -18,6 +18,14 @@ fn named(key_type: &str, description: &str) -> Named {
     }
 }
 
+#[test]
+fn one_link_for_each_type_and_description() {
+    let user = named("keyagent", "user");
+    assert!(user.displaces(&named("keyagent", "user")));
+    assert!(!user.displaces(&named("keyring", "user")));
+    assert!(!user.displaces(&named("keyagent", "logon")));
+}
+
 /// A keyring in this thread's keyring.
 fn ring(name: &str) -> Serial {
     let name = OsStr::new(name);
