@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Attacks on the host's root by a container, or by the user who starts it: the container
-# reads root's keys, or the host answers a container whose agent is dead. Each test makes
-# the attack, and passes when it fails.
+# Attacks on the host's root by a container, or by the user who starts it: root runs
+# programs of the container, the container reads root's keys, or the host answers a
+# container whose agent is dead. Each test makes the attack, and passes when it fails.
 
 set -uo pipefail
 
@@ -19,7 +19,70 @@ if have busybox; then
 fi
 list=/etc/keyagent/containers
 mkdir -p "${list%/*}"
+page=$here/keyagentd.rst
 rules='create user * * @constant apple'
+
+# hostile ROOT: a root file system in which every program and rule that a daemon could use
+# runs "evil", which writes to /dev/marker.
+hostile() {
+	local dir program file
+
+	make_root "$1"
+	cat >"$1/bin/evil" <<-'END_OF_SCRIPT'
+		#!/bin/busybox sh
+		echo "$0 runs as user $(/bin/busybox id -u)" >>/dev/marker
+	END_OF_SCRIPT
+	chmod 755 "$1/bin/evil"
+	for dir in bin sbin usr/bin usr/sbin usr/local/bin usr/local/sbin; do
+		mkdir -p "$1/$dir"
+		for program in keyagentd keyagent key.dns_resolver request-key keyctl; do
+			cp --remove-destination "$1/bin/evil" "$1/$dir/$program"
+		done
+	done
+	for file in keyagentd.conf request-key.conf; do
+		echo 'create * * * /bin/evil %k' >"$1/etc/$file"
+	done
+	echo /evil.so >"$1/etc/ld.so.preload"
+}
+
+# The page has a command that starts an agent in the network of a container.
+test_nothing_of_the_container_runs() {
+	local recipe id=keyagent-hostile-$$ pid daemon marker
+
+	need busybox runc
+	on_host modprobe -q dns_resolver || skip "no module dns_resolver"
+	recipe=$(sed -n 's/^\t\(nsenter .*keyagentd .*\)/\1/p' "$page")
+	expect "recipes in $page" 1 "$(grep -c PID <<<"$recipe")"
+	hostile "$work/root"
+	bundle "$work/$id" '' "$work/root" /bin/busybox sleep 1000
+	runc run --detach --pid-file "$work/pid" --bundle "$work/$id" "$id" \
+		>"$work/container.log" 2>&1 || fail "the container did not start"
+	undo+=("runc delete --force '$id'")
+	pid=$(<"$work/pid")
+	marker=/proc/$pid/root/dev/marker
+
+	cat >"$work/handler" <<-END_OF_SCRIPT
+		readlink /proc/self/ns/net /proc/self/ns/mnt >$work/namespaces
+		printf '192.0.2.1\\0' | keyctl pinstantiate \$1 \$2
+	END_OF_SCRIPT
+	echo "create dns_resolver * * /bin/sh $work/handler %k %S" >/etc/keyagentd.conf
+	rings+=(web)
+	# shellcheck disable=SC2086 # a command line
+	${recipe//PID/$pid} >"$work/daemon.out" 2>"$work/daemon.log" &
+	daemon=$!
+	pids+=("$daemon")
+	wait_for 5 eval "keyctl search @u keyring web || [ -s '$marker' ]"
+	[ ! -s "$marker" ] || fail "the container's programs run on the host:" "$(cat "$marker")"
+
+	keyagent link --wait $((10 * slow)) --agent web || fail "there is no agent"
+	expect "address" 192.0.2.1 \
+		"$(keyctl pipe "$(keyctl request2 dns_resolver "$id.example" '' @s)" | tr -d '\0')"
+	[ ! -s "$marker" ] || fail "the container's programs run on the host:" "$(cat "$marker")"
+	! grep -q 'evil' "$work/daemon.log" || fail "the container's files are read"
+	expect "namespaces of the handler" \
+		"$(readlink "/proc/$pid/ns/net" /proc/self/ns/mnt)" "$(cat "$work/namespaces")"
+	expect "root of the daemon" "$(readlink /proc/self/ns/mnt)" "$(readlink "/proc/$daemon/ns/mnt")"
+}
 
 # refused RUNTIME ANNOTATION: the container does not start, and has not found
 # root's secret.
@@ -140,5 +203,5 @@ test_podman_annotation() {
 test_crun_dead_agent() { dead_agent crun; }
 test_runc_dead_agent() { dead_agent runc; }
 
-run_tests hook_says_why {crun,runc}_{annotations,dead_agent} \
+run_tests nothing_of_the_container_runs hook_says_why {crun,runc}_{annotations,dead_agent} \
 	podman_annotation

@@ -100,3 +100,45 @@ fn the_example_can_be_used() {
         assert_eq!(said, format!("{expected} rules\n"));
     }
 }
+
+/// A file, or all files below a directory, but for Rust code and what was built.
+fn files(path: &Path) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        let skipped = path.extension().is_some_and(|extension| extension == "rs");
+        return if skipped { vec![] } else { vec![path.into()] };
+    }
+    let entries = std::fs::read_dir(path).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| !path.ends_with("target") && !path.ends_with("vendor"))
+        .flat_map(|path| files(&path))
+        .collect()
+}
+
+/// In the mount namespace of a container, programs, loader, rules and handlers are the container's,
+/// and a daemon that root of the host starts there runs them.
+#[test]
+fn no_page_has_root_enter_a_mount_namespace() {
+    let allowed = ["nsenter", "--target", "PID", "--net", "keyagentd"];
+    let mut recipes = 0;
+    for path in ["README.md", "Documentation", "debian", "samples", "tools"]
+        .iter()
+        .flat_map(|path| files(&tree("../..").join(path)))
+    {
+        // What is no text has no recipe.
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        for line in text.lines().filter(|line| line.contains("nsenter -")) {
+            let words: Vec<_> = line.split_whitespace().collect();
+            assert_eq!(
+                words.get(..5),
+                Some(&allowed[..]),
+                "{}: {line}",
+                path.display()
+            );
+            recipes += 1;
+        }
+    }
+    assert_eq!(recipes, 1, "the recipe of keyagentd.rst");
+}
