@@ -281,6 +281,16 @@ pub fn unlink(key: Serial, keyring: Serial) -> io::Result<()> {
     keyctl(libc::KEYCTL_UNLINK, [key.0.into(), keyring.0.into(), 0, 0]).map(drop)
 }
 
+/// Revokes a key: nobody can use it any longer.
+///
+/// # Errors
+///
+/// `EACCES` without the permission to write or to set attributes.
+#[cfg(test)]
+pub fn revoke(key: Serial) -> io::Result<()> {
+    keyctl(libc::KEYCTL_REVOKE, [key.0.into(), 0, 0, 0]).map(drop)
+}
+
 /// Sets who may do what with a key.
 ///
 /// # Errors
