@@ -172,7 +172,12 @@ static int link_agents_only(struct key *keyring, const struct key_type *type,
 	return 0;
 }
 
-struct key_restriction *keyagent_helper_agents_only(const char *params)
+/*
+ * With @type the key service knows whose restriction it is: it puts a check of its
+ * own in the place of this one when the type is unregistered.
+ */
+struct key_restriction *keyagent_helper_agents_only(const char *params,
+						    struct key_type *type)
 {
 	struct key_restriction *restriction;
 
@@ -182,6 +187,7 @@ struct key_restriction *keyagent_helper_agents_only(const char *params)
 	if (!restriction)
 		return ERR_PTR(-ENOMEM);
 	restriction->check = link_agents_only;
+	restriction->keytype = type;
 	return restriction;
 }
 

@@ -28,7 +28,8 @@ keyagent_helper_tenant(const struct cred *requester, const struct cred *agent,
 void keyagent_helper_key_get(struct key *key);
 void keyagent_helper_key_keep(struct key *key);
 bool keyagent_helper_possesses(struct key *keyring);
-struct key_restriction *keyagent_helper_agents_only(const char *params);
+struct key_restriction *keyagent_helper_agents_only(const char *params,
+						    struct key_type *type);
 key_ref_t keyagent_helper_make_key_ref(struct key *key, bool possessed);
 struct key *keyagent_helper_key_ref_to_ptr(key_ref_t ref);
 unsigned int keyagent_helper_key_usage(const struct key *key);

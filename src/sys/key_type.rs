@@ -96,7 +96,7 @@ static KEY_TYPE: StaticKeyType = {
     inner.describe = Some(describe);
     inner.read = Some(read);
     inner.request_key = Some(request_key);
-    inner.lookup_restriction = Some(bindings::keyagent_helper_agents_only);
+    inner.lookup_restriction = Some(lookup_restriction);
 
     StaticKeyType(Opaque::new(inner))
 };
@@ -208,6 +208,17 @@ unsafe extern "C" fn preparse(prep: *mut bindings::key_preparsed_payload) -> c_i
         prep.payload.rcu_data0 = Arc::into_raw(payload).cast_mut().cast();
         Ok(0)
     })
+}
+
+/// # Safety
+///
+/// Called by the key service in the context of the caller of KEYCTL_RESTRICT_KEYRING, with
+/// `key_types_sem` held for reading; may sleep. `params` is null or ends with a NUL.
+unsafe extern "C" fn lookup_restriction(
+    params: *const c_char,
+) -> *mut kbindings::key_restriction {
+    // SAFETY: The caller passes such a string. The type is registered.
+    unsafe { bindings::keyagent_helper_agents_only(params, KEY_TYPE.0.get()) }
 }
 
 /// # Safety
