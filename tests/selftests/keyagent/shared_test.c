@@ -273,14 +273,14 @@ TEST_F(owner, dies)
 /* Nothing of the dead agent's key is in the way of a successor's. */
 TEST_F(owner, is_replaced)
 {
-	int links = links_in(KEY_SPEC_SESSION_KEYRING);
 	key_serial_t key;
 
 	agent_stop(&self->agent);
 	key = start_agent(_metadata, &self->agent, KEYAGENT_SHARED);
 	EXPECT_NE(self->key, key);
 	ASSERT_EQ(0, keyctl_link(key, KEY_SPEC_SESSION_KEYRING));
-	EXPECT_EQ(links, links_in(KEY_SPEC_SESSION_KEYRING));
+	EXPECT_FALSE(ring_has(KEY_SPEC_SESSION_KEYRING, self->key));
+	EXPECT_TRUE(ring_has(KEY_SPEC_SESSION_KEYRING, key));
 	expect_answer(_metadata, unique("successor"), "agent");
 }
 
