@@ -10,7 +10,9 @@
 #define _GNU_SOURCE
 #include "crowd.h"
 
+/* The key quota of a user. */
 #define MAXKEYS		"/proc/sys/kernel/keys/maxkeys"
+#define MAXBYTES	"/proc/sys/kernel/keys/maxbytes"
 
 static long enter_own_userns(const struct requester_opts *o)
 {
@@ -44,7 +46,7 @@ static long join_new_session(const struct requester_opts *o)
 FIXTURE(tenants)
 {
 	struct crowd crowd;
-	char maxkeys[16];	/* the quota, as it was */
+	char maxkeys[16], maxbytes[16];	/* as they were */
 };
 
 FIXTURE_VARIANT(tenants)
@@ -82,12 +84,15 @@ FIXTURE_VARIANT_ADD(tenants, user_namespaces_of_the_agents_user)
 FIXTURE_SETUP(tenants)
 {
 	ASSERT_TRUE(file_read(MAXKEYS, self->maxkeys, sizeof(self->maxkeys)));
+	ASSERT_TRUE(file_read(MAXBYTES, self->maxbytes,
+			      sizeof(self->maxbytes)));
 }
 
 FIXTURE_TEARDOWN(tenants)
 {
 	crowd_teardown(_metadata, &self->crowd);
 	EXPECT_EQ(0, write_word(MAXKEYS, 0, self->maxkeys));
+	EXPECT_EQ(0, write_word(MAXBYTES, 0, self->maxbytes));
 }
 
 TEST_F_TIMEOUT(tenants, requests, 60)
@@ -101,6 +106,7 @@ TEST_F_TIMEOUT(tenants, requests, 60)
 	hold(_metadata, &self->crowd);
 	agent_key = self->crowd.agent.sh->key;
 	ASSERT_EQ(0, write_word(MAXKEYS, 0, "20000"));
+	ASSERT_EQ(0, write_word(MAXBYTES, 0, "2000000"));
 	EXPECT_EQ(variant->many ? all : MAX_IN_FLIGHT / 2,
 		  start_many(_metadata, &self->crowd, &o, n));
 }
