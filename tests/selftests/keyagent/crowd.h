@@ -108,10 +108,11 @@ start_many(struct __test_metadata *const _metadata, struct crowd *c,
 		requester_start(_metadata, &c->r[c->count++], &o);
 	}
 	/* As long as some come. */
-	while ((seen = arrivals(c)) < before + n)
+	while ((seen = arrivals(c)) < before + n) {
 		ASSERT_TRUE(wait_until(arrivals(c) > seen)) {
 			TH_LOG("%d of %d", seen - before, n);
 		}
+	}
 	return agent_asked(&c->agent) - asked;
 }
 
