@@ -144,7 +144,11 @@ impl Request<'_> {
             _ => (outcome, enokey(), ttl, enokey()),
         };
         let target: ARef<Key> = authkey.target().into();
-        if !authkey.settle_with(reason, ttl) {
+        let is_settled = match outcome {
+            Outcome::Killed | Outcome::Frozen => authkey.give_up(reason),
+            _ => authkey.settle_with(reason, ttl),
+        };
+        if !is_settled {
             // The answer came first.
             return End::Settled(answered(&target), 0);
         }
@@ -158,8 +162,7 @@ impl Request<'_> {
     /// whose agent died can be taken back is not yet known then.
     fn wait_for_answer(&mut self) -> Result<(), Outcome> {
         // What the kernel does under other credentials, it does for a caller of its own.
-        let is_syscall =
-            !self.requester.is_overridden() && task::current_calls_request_key();
+        let is_syscall = !self.requester.is_overridden() && task::current_calls_request_key();
         let timeout = if is_syscall {
             params::timeout()
         } else {

@@ -276,6 +276,28 @@ impl HandedAuthKey<'_> {
         rejected
     }
 
+    /// Ends a request that its requester gave up: the target key keeps `error` for no time, and
+    /// leaves the destination keyring, where it would count in the requester's quota until the
+    /// garbage collector comes, minutes later. May sleep.
+    ///
+    /// Returns whether it was so: an answer may have come first, and then it counts.
+    pub(crate) fn give_up(mut self, error: Error) -> bool {
+        let rejected = self.reject(error, 0);
+        if rejected {
+            if let Some(revocation) = &self.revocation {
+                // SAFETY: By the type invariant the key is an authorisation key. It is not yet
+                // revoked: its record is valid and holds a reference on the keyring.
+                let destination =
+                    unsafe { Keyring::from_ptr((*record(revocation.key())).dest_keyring) };
+                if let Some(destination) = destination {
+                    destination.unlink(&self.target);
+                }
+            }
+        }
+        self.revoke_later();
+        rejected
+    }
+
     fn reject(&self, error: Error, ttl: c_uint) -> bool {
         self.revocation
             .as_ref()
