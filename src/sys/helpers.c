@@ -218,10 +218,11 @@ bool keyagent_helper_task_is_worker(struct task_struct *task)
 
 /*
  * Set before the new program is read, and cleared when it runs or exec has
- * failed. Only the task itself writes it, and a late answer does no harm.
+ * failed.
  */
 bool keyagent_helper_task_is_in_exec(struct task_struct *task)
 {
+	/* A bit-field that only @task writes. */
 	return data_race((bool)task->in_execve);
 }
 

@@ -325,6 +325,7 @@ int keyagent_hook_upcalls(keyagent_actor_t actor, const void *server)
 		hook_remove(&upcall_hook);
 		return ret;
 	}
+	/* Pairs with the acquire in upcall_handler(). */
 	smp_store_release(&upcall_live, true);
 	return 0;
 }

@@ -64,8 +64,7 @@ impl Drop for Hook {
 /// `key_types_sem` for reading, and a reference on the module; may sleep.
 unsafe extern "C" fn act(server: *const c_void, authkey: *mut kbindings::key) -> c_int {
     // SAFETY: The hook is in force, so the server lives. The key is this actor's.
-    let (server, authkey) =
-        unsafe { (&*server.cast::<Server>(), AuthKey::from_actor(authkey)) };
+    let (server, authkey) = unsafe { (&*server.cast::<Server>(), AuthKey::from_actor(authkey)) };
 
     server.serve(authkey)
 }

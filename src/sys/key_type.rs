@@ -214,9 +214,7 @@ unsafe extern "C" fn preparse(prep: *mut bindings::key_preparsed_payload) -> c_i
 ///
 /// Called by the key service in the context of the caller of KEYCTL_RESTRICT_KEYRING, with
 /// `key_types_sem` held for reading; may sleep. `params` is null or ends with a NUL.
-unsafe extern "C" fn lookup_restriction(
-    params: *const c_char,
-) -> *mut kbindings::key_restriction {
+unsafe extern "C" fn lookup_restriction(params: *const c_char) -> *mut kbindings::key_restriction {
     // SAFETY: The caller passes such a string. The type is registered.
     unsafe { bindings::keyagent_helper_agents_only(params, KEY_TYPE.0.get()) }
 }
@@ -244,7 +242,11 @@ unsafe extern "C" fn instantiate(
     prep: *mut bindings::key_preparsed_payload,
 ) -> c_int {
     // SAFETY: The payload is the one that `preparse` made.
-    let is_shared = unsafe { (*(*prep).payload.rcu_data0.cast::<Payload>()).agent.is_shared() };
+    let is_shared = unsafe {
+        (*(*prep).payload.rcu_data0.cast::<Payload>())
+            .agent
+            .is_shared()
+    };
 
     // SAFETY: The key service passes both on as it gave them.
     let ret = unsafe { bindings::generic_key_instantiate(key, prep) };
@@ -303,18 +305,18 @@ unsafe extern "C" fn describe(key: *const kbindings::key, m: *mut kbindings::seq
     } else {
         None
     };
-    agent::describe(key.description(), payload.map(|payload| &payload.agent), &out);
+    agent::describe(
+        key.description(),
+        payload.map(|payload| &payload.agent),
+        &out,
+    );
 }
 
 /// # Safety
 ///
 /// Called by the key service in the context of the caller of KEYCTL_READ, with the key's semaphore
 /// held for reading, and the key not dead; may sleep. `buffer` is null or has room for `size` bytes.
-unsafe extern "C" fn read(
-    key: *const kbindings::key,
-    buffer: *mut c_char,
-    size: usize,
-) -> c_long {
+unsafe extern "C" fn read(key: *const kbindings::key, buffer: *mut c_char, size: usize) -> c_long {
     // SAFETY: The payload of a key in use is only taken away with the semaphore held for writing.
     let payload = unsafe { slot(key.cast_mut()).load(Acquire).as_ref() };
 

@@ -81,8 +81,8 @@ struct keyagent_payload {
 
 /*
  * Subscribers cannot take the agent from each other: nobody can revoke or
- * invalidate the key, or set its timeout. The agent withdraws by
- * KEYCTL_SETPERM, by unlinking the key, or by ending.
+ * invalidate the key, or set its timeout. The agent withdraws by taking SEARCH
+ * permission away, or by ending.
  */
 #define KEYAGENT_SHARED		(1U << 0)
 
