@@ -74,7 +74,7 @@ check_daemon_terminated() {
 	want 0 "$keyagent" exec --agent keyagent-tool:daemon -- "$keyagent" test user x
 	printed "(keyagentd)"
 	end_daemon TERM
-	refuses keyagent-tool:daemon "has no agent: it has ended, or was not started"
+	refuses keyagent-tool:daemon "are dead: they have ended"
 }
 
 check_daemon_killed() {

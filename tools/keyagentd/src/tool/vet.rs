@@ -79,10 +79,12 @@ pub(super) fn vet(serial: Serial, name: &str, accept: &Accept) -> Result<Named, 
         dead: Vec::new(),
     };
     if named.description.key_type == KEY_TYPE {
-        if !is_alive(serial).map_err(|error| cannot_be_used(name, &error))? && !accept.allow_dead {
+        let alive = serves(serial, &named.description, Serial::THREAD_KEYRING)
+            .map_err(|error| cannot_be_used(name, &error))?;
+        if !alive && !accept.allow_dead {
             return Err(Refused::Unfit(Failure::new(
                 format!("agent {name}"),
-                "the agent is dead: it has ended, or executes another program",
+                "the agent is dead: it has ended or is about to, or executes another program",
                 "start it again, and give its new key, which keyagent ls shows; or a keyring, \
                  which can be waited for",
             )));
@@ -125,7 +127,7 @@ fn dead_in_keyring(named: &Named, name: &str, accept: &Accept) -> Result<Vec<Str
     for key in keyrings::contents(ring).map_err(|error| cannot_be_used(name, &error))? {
         let looked = keyctl::describe(key).and_then(|description| {
             let agent = description.key_type == KEY_TYPE;
-            Ok((agent && is_alive(key)?, description))
+            Ok((agent && serves(key, &description, ring)?, description))
         });
         match looked {
             Ok((true, _)) => alive += 1,
@@ -159,7 +161,7 @@ fn dead_in_keyring(named: &Named, name: &str, accept: &Accept) -> Result<Vec<Str
         let why = if dead.is_empty() {
             format!("keyring {ring} has no agent: it has ended, or was not started")
         } else {
-            format!("the agents in keyring {ring} are dead: they have ended")
+            format!("the agents in keyring {ring} are dead: they have ended, or are about to")
         };
         return Err(Refused::Absent(Failure::new(
             format!("agent {name}"),
@@ -171,11 +173,15 @@ fn dead_in_keyring(named: &Named, name: &str, accept: &Accept) -> Result<Vec<Str
     Ok(dead)
 }
 
-fn is_alive(agent: Serial) -> io::Result<bool> {
+/// Whether the agent lives, and requests find its key in `keyring`: an agent that is about to end
+/// has taken SEARCH permission away.
+fn serves(agent: Serial, key: &Description, keyring: Serial) -> io::Result<bool> {
     let line = agents::read(agent)?;
-    Status::parse(&line)
-        .map(|status| status.alive)
-        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    let status = Status::parse(&line).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+
+    Ok(status.alive
+        && keyctl::search(keyring, &key.key_type, &key.description)
+            .is_ok_and(|found| found == agent))
 }
 
 /// Whether the key is revoked, or invalidated.
