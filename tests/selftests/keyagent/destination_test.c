@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who has the authority possesses the requester's destination keyring, whatever the
- * requester itself may do with that. So a request into a keyring that the requester
+ * The holder of the authority possesses the requester's destination keyring, whatever
+ * the requester itself may do with it. So a request into a keyring that the requester
  * does not possess goes to /sbin/request-key, except for its own user keyrings.
  */
 

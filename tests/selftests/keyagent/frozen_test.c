@@ -261,7 +261,7 @@ TEST_F(frozen, asks_again)
 	expect_served(_metadata, self, variant->freezer);
 }
 
-/* Who waits for the same key is frozen as well, and nobody sees an error. */
+/* A second requester of the key in the same cgroup is frozen, too: neither sees an error. */
 TEST_F(frozen, second_waiter)
 {
 	struct requester_result res;
