@@ -211,7 +211,7 @@ impl Server {
             Ok(entry) => entry,
             Err(outcome) => return Err((authkey, outcome)),
         };
-        let authkey = match authkey.hand_to(&ring, &self.revocations) {
+        let authkey = match authkey.hand_to(ring, &self.revocations) {
             Ok(authkey) => authkey,
             Err((authkey, ENOMEM)) => return Err((authkey, Outcome::NoMemory)),
             Err((authkey, _)) => return Err((authkey, Outcome::NotLinked)),

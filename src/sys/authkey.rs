@@ -7,8 +7,8 @@
 //! Reference: <https://docs.kernel.org/security/keys/request-key.html>
 //!
 //! An actor has to settle the authorisation key that it is given, on every path. The types here
-//! make that so: an [`AuthKey`] is consumed by exactly one of its ends, and one that is dropped
-//! unfinished rejects its target key.
+//! make that so: exactly one end consumes an [`AuthKey`] or a [`HandedAuthKey`], and one that is
+//! dropped unfinished rejects its target key.
 //!
 //! The end of an authorisation key that an agent could see is revocation: invalidation alone leaves
 //! whoever assumed it access to the requester's destination keyring. But a revocation takes the
@@ -38,7 +38,8 @@ use kernel::{
         c_uint, //
     },
     prelude::*,
-    sync::aref::ARef, //
+    sync::aref::ARef,
+    types::ScopeGuard, //
 };
 
 /// The references on an authorisation key that only its actor knows, once it was handed out: the
@@ -52,12 +53,14 @@ const MAX_BARRIERS: usize = 4;
 ///
 /// # Invariants
 ///
-/// Unless `settled`, `key` is an instantiated authorisation key that is not revoked and is linked
-/// into no keyring; `target` is its target key.
-pub(crate) struct AuthKey {
-    key: ARef<Key>,
+/// The keys are an instantiated authorisation key that is not revoked and is linked into no
+/// keyring, and its target key.
+pub(crate) struct AuthKey(ScopeGuard<Keys, fn(Keys)>);
+
+/// An authorisation key and the key under construction.
+struct Keys {
+    authkey: ARef<Key>,
     target: ARef<Key>,
-    settled: bool,
 }
 
 impl AuthKey {
@@ -70,30 +73,35 @@ impl AuthKey {
     pub(super) unsafe fn from_actor(key: *mut kbindings::key) -> Self {
         // SAFETY: The caller of an actor has a reference on the key, whose record is valid as
         // long as nobody else knows it, and which holds a reference on the target key.
-        let (key, target) = unsafe {
+        let (authkey, target) = unsafe {
             let key = Key::from_ptr(key);
             (key, Key::from_ptr((*record(key)).target_key))
         };
 
         // INVARIANT: As the caller promises.
-        Self {
-            key: key.into(),
+        Self::new(Keys {
+            authkey: authkey.into(),
             target: target.into(),
-            settled: false,
-        }
+        })
+    }
+
+    fn new(keys: Keys) -> Self {
+        Self(ScopeGuard::new_with_data(keys, |keys| {
+            keys.reject(enokey(), 0);
+        }))
     }
 
     /// The key under construction.
     pub(crate) fn target(&self) -> &Key {
-        &self.target
+        &self.0.target
     }
 
     /// The credentials whose keyrings open to whoever assumes the authority: those of the
     /// requester, or, when the requester is itself answering a request, of the one behind it.
     pub(crate) fn granted_cred(&self) -> &Credential {
         // SAFETY: By the type invariant the record is valid, and it holds a reference on the
-        // credentials. It is not yet settled: that takes the object.
-        unsafe { Credential::from_ptr((*record(&self.key)).cred) }
+        // credentials.
+        unsafe { Credential::from_ptr((*record(&self.0.authkey)).cred) }
     }
 
     /// Whether the current task, with its subjective credentials, possesses the keyring that the
@@ -104,73 +112,77 @@ impl AuthKey {
     pub(crate) fn destination_is_possessed(&self) -> bool {
         // SAFETY: By the type invariant the record is valid, and it holds a reference on the
         // keyring.
-        unsafe { bindings::keyagent_helper_possesses((*record(&self.key)).dest_keyring) }
+        unsafe { bindings::keyagent_helper_possesses((*record(&self.0.authkey)).dest_keyring) }
     }
 
     /// The thread whose keyrings these are, unless it is gone.
     pub(crate) fn grantor(&self) -> Option<Thread> {
         // SAFETY: By the type invariant the record is valid, and it holds a reference on the
         // `struct pid`.
-        unsafe { Thread::of_pid((*record(&self.key)).pid) }
+        unsafe { Thread::of_pid((*record(&self.0.authkey)).pid) }
     }
 
     /// Ends the request with an error, which the target key keeps for `ttl` seconds. May sleep.
     ///
     /// Returns what the actor has to return.
-    pub(crate) fn reject(mut self, error: Error, ttl: c_uint) -> c_int {
-        self.end(error, ttl)
+    pub(crate) fn reject(self, error: Error, ttl: c_uint) -> c_int {
+        self.0.dismiss().reject(error, ttl)
     }
 
     /// Leaves the request to `/sbin/request-key`, as if there were no hook. Sleeps as long as that
     /// program runs.
     ///
     /// Returns what the actor has to return.
-    pub(crate) fn leave_to_original(mut self) -> c_int {
-        // INVARIANT: The original settles the key.
-        self.settled = true;
+    pub(crate) fn leave_to_original(self) -> c_int {
+        let keys = self.0.dismiss();
 
         // SAFETY: The key was given to an actor, so the hook is in force. By the type invariant
-        // nothing was done with the key: it is as the original expects it.
-        unsafe { bindings::keyagent_call_original_upcall(self.key.as_ptr()) }
+        // nothing was done with the key: it is as the original, which settles it, expects it.
+        unsafe { bindings::keyagent_call_original_upcall(keys.authkey.as_ptr()) }
     }
 
-    /// Links the key into the keyring of an agent, which can assume the authority from then on.
-    /// May sleep.
+    /// Links the key into `ring`, the keyring of an agent, which can assume the authority from then
+    /// on. May sleep.
     ///
     /// When the key cannot be linked it comes back as it was, with the reason.
-    pub(crate) fn hand_to<'q>(
-        mut self,
-        ring: &Keyring,
-        revocations: &'q RevocationQueue,
-    ) -> Result<HandedAuthKey<'q>, (Self, Error)> {
+    pub(crate) fn hand_to(
+        self,
+        ring: Keyring,
+        revocations: &RevocationQueue,
+    ) -> Result<HandedAuthKey<'_>, (Self, Error)> {
         // The memory that the end of the request takes is allocated before the beginning.
-        let revocation = match Revocation::new(self.key.clone()) {
+        let revocation = match Revocation::new(self.0.authkey.clone()) {
             Ok(revocation) => revocation,
             Err(error) => return Err((self, error)),
         };
-        if let Err(error) = ring.link(&self.key) {
+        if let Err(error) = ring.link(&self.0.authkey) {
             return Err((self, error));
         }
 
-        // INVARIANT: The new object settles the key, which is linked into `ring` just now.
-        self.settled = true;
-        Ok(HandedAuthKey {
-            target: self.target.clone(),
-            ring: ring.clone(),
-            revocation: Some(revocation),
-            revocations,
-        })
+        // INVARIANT: The key is linked into `ring` just now.
+        Ok(HandedAuthKey(ScopeGuard::new_with_data(
+            Handed {
+                target: self.0.dismiss().target,
+                ring,
+                revocation,
+                revocations,
+            },
+            |handed| {
+                handed.reject(enokey(), 0);
+                handed.revoke_later();
+            },
+        )))
     }
+}
 
-    /// Rejects the target key and revokes this one, which nobody else knows.
-    fn end(&mut self, error: Error, ttl: c_uint) -> c_int {
-        // INVARIANT: The key is revoked below.
-        self.settled = true;
-        let rejected = reject(&self.target, &self.key, error, ttl);
+impl Keys {
+    /// Rejects the target key and revokes the authorisation key, which nobody else knows.
+    fn reject(self, error: Error, ttl: c_uint) -> c_int {
+        let rejected = reject(&self.target, &self.authkey, error, ttl);
 
         // No grace period: no other task reads the record of a key that it cannot find
         // (`tests/lkmm/taken-back.litmus`).
-        self.key.revoke();
+        self.authkey.revoke();
         if rejected {
             error.to_errno()
         } else {
@@ -179,38 +191,30 @@ impl AuthKey {
     }
 }
 
-impl Drop for AuthKey {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.end(enokey(), 0);
-        }
-    }
-}
-
 /// An authorisation key that an agent can assume.
 ///
 /// # Invariants
 ///
-/// `revocation` is there until the key is settled; it holds the authorisation key, which may be
-/// linked into `ring`, and the target key of which is `target`.
-pub(crate) struct HandedAuthKey<'q> {
+/// `revocation` holds the authorisation key, which may be linked into `ring`, is not revoked, and
+/// the target key of which is `target`.
+pub(crate) struct HandedAuthKey<'q>(ScopeGuard<Handed<'q>, fn(Handed<'q>)>);
+
+struct Handed<'q> {
     target: ARef<Key>,
     ring: Keyring,
-    revocation: Option<KBox<Revocation>>,
+    revocation: KBox<Revocation>,
     revocations: &'q RevocationQueue,
 }
 
 impl HandedAuthKey<'_> {
     /// The key under construction.
     pub(crate) fn target(&self) -> &Key {
-        &self.target
+        &self.0.target
     }
 
     /// Whether the agent invalidated the authorisation key, so that nobody can answer any more.
     pub(crate) fn is_invalidated(&self) -> bool {
-        self.revocation
-            .as_ref()
-            .is_some_and(|revocation| revocation.key().is_invalidated())
+        self.0.revocation.key().is_invalidated()
     }
 
     /// Whether nobody has the key any more: neither as a link, nor as an authority assumed, nor at
@@ -223,9 +227,7 @@ impl HandedAuthKey<'_> {
     /// What the holder of the last of these references did is seen afterwards
     /// (`tests/lkmm/given-up.litmus`).
     pub(crate) fn is_given_up(&self) -> bool {
-        self.revocation
-            .as_ref()
-            .is_some_and(|revocation| revocation.key().usage() == USAGE_OF_ACTOR)
+        self.0.revocation.key().usage() == USAGE_OF_ACTOR
     }
 
     /// Takes the key back from the agent if nobody has it any more. May sleep for a few grace
@@ -233,10 +235,8 @@ impl HandedAuthKey<'_> {
     ///
     /// A link that is taken away and the credentials of a task that has ended hold the key for some
     /// grace periods, the latter because one callback queues another.
-    pub(crate) fn take_back(mut self) -> Result<AuthKey, Self> {
-        if let Some(revocation) = &self.revocation {
-            self.ring.unlink(revocation.key());
-        }
+    pub(crate) fn take_back(self) -> Result<AuthKey, Self> {
+        self.0.ring.unlink(self.0.revocation.key());
         for _ in 0..MAX_BARRIERS {
             if self.is_given_up() {
                 break;
@@ -246,33 +246,32 @@ impl HandedAuthKey<'_> {
         }
 
         // An answer or an invalidation came before its author gave the key up.
-        if !self.is_given_up() || self.is_invalidated() || !self.target.is_under_construction() {
+        if !self.is_given_up() || self.is_invalidated() || !self.target().is_under_construction() {
             return Err(self);
         }
-        let Some(revocation) = self.revocation.take() else {
-            return Err(self);
-        };
+        let handed = self.0.dismiss();
 
         // INVARIANT: Nobody else knows the key, which is not revoked, for only the actor does that.
-        Ok(AuthKey {
-            key: revocation.key().clone(),
-            target: self.target.clone(),
-            settled: false,
-        })
+        Ok(AuthKey::new(Keys {
+            authkey: handed.revocation.key().clone(),
+            target: handed.target,
+        }))
     }
 
     /// Ends a request that was answered. May sleep.
-    pub(crate) fn settle(mut self) {
-        self.revoke_later();
+    pub(crate) fn settle(self) {
+        self.0.dismiss().revoke_later();
     }
 
     /// Ends a request that was not answered: the target key keeps `error` for `ttl` seconds. May
     /// sleep.
     ///
     /// Returns whether it was so: an answer may have come first, and then it counts.
-    pub(crate) fn settle_with(mut self, error: Error, ttl: c_uint) -> bool {
-        let rejected = self.reject(error, ttl);
-        self.revoke_later();
+    pub(crate) fn settle_with(self, error: Error, ttl: c_uint) -> bool {
+        let handed = self.0.dismiss();
+        let rejected = handed.reject(error, ttl);
+
+        handed.revoke_later();
         rejected
     }
 
@@ -281,46 +280,34 @@ impl HandedAuthKey<'_> {
     /// garbage collector comes, minutes later. May sleep.
     ///
     /// Returns whether it was so: an answer may have come first, and then it counts.
-    pub(crate) fn give_up(mut self, error: Error) -> bool {
-        let rejected = self.reject(error, 0);
+    pub(crate) fn give_up(self, error: Error) -> bool {
+        let handed = self.0.dismiss();
+        let rejected = handed.reject(error, 0);
+
         if rejected {
-            if let Some(revocation) = &self.revocation {
-                // SAFETY: By the type invariant the key is an authorisation key. It is not yet
-                // revoked: its record is valid and holds a reference on the keyring.
-                let destination =
-                    unsafe { Keyring::from_ptr((*record(revocation.key())).dest_keyring) };
-                if let Some(destination) = destination {
-                    destination.unlink(&self.target);
-                }
+            // SAFETY: By the type invariant the record is valid, and it holds a reference on the
+            // keyring.
+            let destination =
+                unsafe { Keyring::from_ptr((*record(handed.revocation.key())).dest_keyring) };
+            if let Some(destination) = destination {
+                destination.unlink(&handed.target);
             }
         }
-        self.revoke_later();
+        handed.revoke_later();
         rejected
-    }
-
-    fn reject(&self, error: Error, ttl: c_uint) -> bool {
-        self.revocation
-            .as_ref()
-            .is_some_and(|revocation| reject(&self.target, revocation.key(), error, ttl))
-    }
-
-    /// Takes the authority from whoever has it.
-    fn revoke_later(&mut self) {
-        // INVARIANT: The key is settled by what follows.
-        if let Some(revocation) = self.revocation.take() {
-            self.ring.unlink(revocation.key());
-            revocation.key().invalidate();
-            self.revocations.add(revocation);
-        }
     }
 }
 
-impl Drop for HandedAuthKey<'_> {
-    fn drop(&mut self) {
-        if self.revocation.is_some() {
-            self.reject(enokey(), 0);
-            self.revoke_later();
-        }
+impl Handed<'_> {
+    fn reject(&self, error: Error, ttl: c_uint) -> bool {
+        reject(&self.target, self.revocation.key(), error, ttl)
+    }
+
+    /// Takes the authority from whoever has it.
+    fn revoke_later(self) {
+        self.ring.unlink(self.revocation.key());
+        self.revocation.key().invalidate();
+        self.revocations.add(self.revocation);
     }
 }
 
