@@ -26,7 +26,8 @@ use kernel::{
     prelude::*,
     rbtree::{
         RBTree,
-        RBTreeNode, //
+        RBTreeNode,
+        RBTreeNodeReservation, //
     },
     sync::SpinLock, //
 };
@@ -41,6 +42,8 @@ pub(crate) struct Load {
 struct State {
     /// The number of requests of each tenant that has any.
     tenants: RBTree<Tenant, u32>,
+    /// Memory of a tenant that has none any more, for the next one.
+    spare: Option<RBTreeNodeReservation<Tenant, u32>>,
     /// The number of requests.
     in_flight: u32,
     /// How many of them the agent was not told of.
@@ -55,6 +58,7 @@ impl Load {
         pin_init!(Self {
             state <- new_spinlock!(State {
                 tenants: RBTree::new(),
+                spare: None,
                 in_flight: 0,
                 untold: 0,
                 signals: 0,
@@ -77,7 +81,7 @@ impl Load {
         max: u32,
         count_signals: impl Fn() -> u32,
     ) -> Result<u32, Outcome> {
-        let mut node = None;
+        let mut memory = None;
 
         loop {
             let mut state = self.state.lock();
@@ -94,13 +98,13 @@ impl Load {
             }
             if let Some(count) = state.tenants.get_mut(&tenant) {
                 *count += 1;
-            } else if let Some(node) = node.take() {
-                state.tenants.insert(node);
+            } else if let Some(memory) = state.spare.take().or_else(|| memory.take()) {
+                state.tenants.insert(memory.into_node(tenant, 1));
             } else {
                 // Allocated with the lock released, then the limits are looked at again.
                 drop(state);
-                node = Some(
-                    RBTreeNode::new(tenant, 1, GFP_KERNEL).map_err(|_| Outcome::NoMemory)?, //
+                memory = Some(
+                    RBTreeNodeReservation::new(GFP_KERNEL).map_err(|_| Outcome::NoMemory)?, //
                 );
                 continue;
             }
@@ -132,6 +136,9 @@ impl Load {
             }
             _ => state.tenants.remove_node(&tenant),
         };
+        let unused = unused
+            .map(RBTreeNode::into_reservation)
+            .and_then(|memory| state.spare.replace(memory));
 
         // The memory is freed with the lock released.
         drop(state);

@@ -19,7 +19,8 @@ use kernel::{
     prelude::*,
     rbtree::{
         RBTree,
-        RBTreeNode, //
+        RBTreeNode,
+        RBTreeNodeReservation, //
     },
     seq_file::SeqFile,
     seq_print,
@@ -43,7 +44,7 @@ type Tgid = i32;
 #[pin_data]
 pub(crate) struct InFlight {
     #[pin]
-    requests: SpinLock<Table>,
+    table: SpinLock<Table>,
 }
 
 /// A request: the requester's process, and the serial of the key under construction.
@@ -59,13 +60,22 @@ struct State {
     since: Instant<Monotonic>,
 }
 
-type Table = RBTree<RequestKey, State>;
+type Requests = RBTree<RequestKey, State>;
+
+struct Table {
+    requests: Requests,
+    /// Memory of a request that is over, for the next one.
+    spare: Option<RBTreeNodeReservation<RequestKey, State>>,
+}
 
 impl InFlight {
     /// An empty table.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            requests <- new_spinlock!(RBTree::new()),
+            table <- new_spinlock!(Table {
+                requests: RBTree::new(),
+                spare: None,
+            }),
         })
     }
 
@@ -91,17 +101,30 @@ impl InFlight {
         since: Instant<Monotonic>,
     ) -> Result<Entry<'_>, Outcome> {
         let key = (requester, target);
-        let node = RBTreeNode::new(key, State { agent, since }, GFP_KERNEL)
-            .map_err(|_| Outcome::NoMemory)?;
-        let mut requests = self.requests.lock();
+        let mut table = self.table.lock();
+        let memory = match table.spare.take() {
+            Some(memory) => memory,
+            None => {
+                drop(table);
+                let memory =
+                    RBTreeNodeReservation::new(GFP_KERNEL).map_err(|_| Outcome::NoMemory)?;
+                table = self.table.lock();
+                memory
+            }
+        };
 
-        if waits_for(&mut requests, agent, requester) {
+        if waits_for(&mut table.requests, agent, requester) {
             // The memory is freed with the lock released.
-            drop(requests);
+            drop(table);
             return Err(Outcome::Cycle);
         }
-        requests.insert(node);
-        Ok(Entry { table: self, key })
+        table
+            .requests
+            .insert(memory.into_node(key, State { agent, since }));
+        Ok(Entry {
+            inflight: self,
+            key,
+        })
     }
 }
 
@@ -114,8 +137,8 @@ impl Show for InFlight {
         // One at a time: what is printed may take memory and sleep.
         loop {
             let next = {
-                let requests = self.requests.lock();
-                requests.cursor_lower_bound(&from).map(|cursor| {
+                let table = self.table.lock();
+                table.requests.cursor_lower_bound(&from).map(|cursor| {
                     let (&key, &state) = cursor.current();
                     (key, state)
                 })
@@ -142,22 +165,28 @@ impl Show for InFlight {
 
 /// A request's place in the table, which it leaves when this is dropped.
 pub(crate) struct Entry<'a> {
-    table: &'a InFlight,
+    inflight: &'a InFlight,
     key: RequestKey,
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        let node = self.table.requests.lock().remove_node(&self.key);
+        let mut table = self.inflight.table.lock();
+        let unused = table
+            .requests
+            .remove_node(&self.key)
+            .map(RBTreeNode::into_reservation)
+            .and_then(|memory| table.spare.replace(memory));
 
         // The memory is freed with the lock released.
-        drop(node);
+        drop(table);
+        drop(unused);
     }
 }
 
 /// Whether `process` waits for an answer of `other`, directly or through up to [`MAX_CHAIN`]
 /// processes and [`MAX_STEPS`] requests in all. Beyond these limits the answer is yes.
-fn waits_for(table: &mut Table, process: Tgid, other: Tgid) -> bool {
+fn waits_for(requests: &mut Requests, process: Tgid, other: Tgid) -> bool {
     let mut found = [process; MAX_CHAIN];
     let mut count = 1;
     let mut next = 0;
@@ -168,7 +197,7 @@ fn waits_for(table: &mut Table, process: Tgid, other: Tgid) -> bool {
         let waiting = found[next];
         next += 1;
 
-        let mut cursor = table.cursor_lower_bound_mut(&(waiting, 0));
+        let mut cursor = requests.cursor_lower_bound_mut(&(waiting, 0));
         while let Some(at) = cursor {
             let (&(requester, _), state) = at.current();
             if requester != waiting {
@@ -202,7 +231,7 @@ mod tests {
     use kernel::sync::Arc;
 
     /// A table in which each first process waits for the second.
-    fn table(edges: &[(Tgid, Tgid)]) -> Result<Table> {
+    fn table(edges: &[(Tgid, Tgid)]) -> Result<Requests> {
         let mut table = RBTree::new();
         let mut target = 0;
         for &(requester, agent) in edges {
