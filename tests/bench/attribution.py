@@ -47,6 +47,7 @@ LATER = {"key-gc", "idle", "rcu", "workers", "interrupts"}
 # The module's own code, and what it calls that is not the key service's.
 MODULE = "module"
 SIGNAL = {"send_sig_info", "do_send_sig_info"}
+ORIGINAL = "call_sbin_request_key"
 WAIT = "out_of_line_wait_on_bit_timeout"
 
 
@@ -79,6 +80,8 @@ class Symbols:
         if name == "__schedule" or not outer.startswith(MODULE):
             return PARTS.get(name, outer)
         if outer == MODULE:
+            if name == ORIGINAL:
+                return "upcall"
             if name in self.key_service:
                 return MODULE + "-key-service"
             if name in SIGNAL:

@@ -4,7 +4,7 @@
  *
  * usage: bench [--few] MEASUREMENT [N]
  *        bench ask POINT PREFIX N
- *        bench watched PORT N
+ *        bench watched|watched-alone PORT N
  *
  * Prints one line for each figure; see measure() and report() in bench.h. Meant for
  * tests/bench/guest, which puts everything that runs here into memory first.
@@ -202,11 +202,12 @@ int main(int argc, char **argv)
 			return 0;
 		}
 	}
-	if (argc == 4 && !strcmp(argv[1], "watched")) {
+	if (argc == 4 && (!strcmp(argv[1], "watched") ||
+			  !strcmp(argv[1], "watched-alone"))) {
 		n = strtoul(argv[3], NULL, 10);
 		if (n) {
 			new_session();
-			watched(argv[2], n);
+			watched(argv[2], n, !strcmp(argv[1], "watched"));
 			return 0;
 		}
 	}
@@ -225,7 +226,7 @@ int main(int argc, char **argv)
 	}
 	fprintf(stderr, "usage: bench [--few] MEASUREMENT [N]\n"
 		"       bench ask POINT PREFIX N\n"
-		"       bench watched PORT N\nmeasurements:");
+		"       bench watched|watched-alone PORT N\nmeasurements:");
 	for (i = 0; i < ARRAY_SIZE(measurements); i++)
 		fprintf(stderr, " %s", measurements[i].name);
 	fprintf(stderr, "\n");

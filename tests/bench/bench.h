@@ -136,6 +136,6 @@ void memory_in_flight(unsigned int n, bool few);
 void cost_ask(const char *point, const char *prefix, unsigned int n);
 
 /* Requests that the host watches, which is told through the machine's port @port. */
-void watched(const char *port, unsigned int n);
+void watched(const char *port, unsigned int n, bool has_agent);
 
 #endif

@@ -144,33 +144,43 @@ void cost_without(unsigned int n, bool few)
 
 /*
  * Makes @n requests when the host says so, through a port of the machine's, which
- * watches them. Nothing else happens here meanwhile.
+ * watches them. Nothing else happens here meanwhile. Without an agent there is no
+ * program either.
  */
-void watched(const char *port, unsigned int n)
+void watched(const char *port, unsigned int n, bool has_agent)
 {
-	pid_t agent = start(&answering_agent, 0);
-	unsigned int number = 0, warm = 200;
+	operation request = has_agent ? request_user : request_in_vain;
+	operation after = has_agent ? unlink_user : clear_session;
+	unsigned int number = 0, warm = 200, threads = 0;
 	int fd = open(port, O_RDWR | O_CLOEXEC);
 	char line[8];
+	pid_t agent;
 
 	if (fd < 0)
 		die(port);
 	lock_memory();
+	if (has_agent)
+		agent = start(&answering_agent, 0);
+	else
+		threads = set_threads_max(20);
 	for (; number < warm; number++) {
-		request_user(number);
-		unlink_user(number);
+		request(number);
+		after(number);
 	}
 	/* What the kernel left for later of these is not to be seen. */
 	usleep(500000);
 	if (write(fd, "ready\n", 6) != 6 || read(fd, line, sizeof(line)) <= 0)
 		die("the host");
 	for (; number < warm + n; number++) {
-		request_user(number);
-		unlink_user(number);
+		request(number);
+		after(number);
 	}
 	/* What the kernel left for later belongs to it. */
 	usleep(100000);
 	if (write(fd, "done\n", 5) != 5 || read(fd, line, sizeof(line)) <= 0)
 		die("the host");
-	stop(&agent, 1);
+	if (has_agent)
+		stop(&agent, 1);
+	else
+		set_threads_max(threads);
 }
