@@ -70,7 +70,14 @@ static int get_features(char *buffer, const struct kernel_param *param)
 	return sysfs_emit(buffer, "shared\n");
 }
 
+static int set_features(const char *text, const struct kernel_param *param)
+{
+	pr_err("%s cannot be set\n", param->name);
+	return -EPERM;
+}
+
 static const struct kernel_param_ops features_ops = {
+	.set = set_features,
 	.get = get_features,
 };
 

@@ -135,6 +135,14 @@ TEST_F(effect, features)
 	EXPECT_EQ(-1, write_word(PARAMETERS "features", 0, "more"));
 }
 
+/* An option of modprobe is set in another way than a file is written. */
+TEST_F(effect, features_of_modprobe)
+{
+	EXPECT_NE(0, module_reload("features=shared"));
+	EXPECT_EQ(0, module_reload(""));
+	EXPECT_NE(0, module_reload("features"));
+}
+
 TEST_F(effect, timeout)
 {
 	const struct requester_opts o = { .desc = unique("timeout") };
