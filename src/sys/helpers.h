@@ -33,6 +33,8 @@ struct key_restriction *keyagent_helper_agents_only(const char *params,
 key_ref_t keyagent_helper_make_key_ref(struct key *key, bool possessed);
 struct key *keyagent_helper_key_ref_to_ptr(key_ref_t ref);
 unsigned int keyagent_helper_key_usage(const struct key *key);
+bool keyagent_helper_has_link(struct key *keyring, struct key *key);
+void keyagent_helper_end_waits(struct key *key);
 
 bool keyagent_helper_task_is_exiting(struct task_struct *task);
 bool keyagent_helper_task_is_worker(struct task_struct *task);
@@ -47,7 +49,8 @@ bool keyagent_helper_exec_trylock(struct task_struct *task);
 void keyagent_helper_exec_unlock(struct task_struct *task);
 pid_t keyagent_helper_current_pid_for(struct task_struct *task);
 bool keyagent_helper_sees_signal(struct task_struct *task, int sig);
-unsigned int keyagent_helper_queued_signals(struct task_struct *task, int code);
+unsigned int keyagent_helper_queued_signals(struct task_struct *task, int sig,
+					    int code);
 
 bool keyagent_helper_current_is_killed(void);
 bool keyagent_helper_current_calls_request_key(void);
@@ -67,6 +70,10 @@ struct workqueue_struct *keyagent_helper_alloc_workqueue(void);
 void keyagent_helper_init_work(struct work_struct *work, work_func_t func);
 void keyagent_helper_queue_work(struct workqueue_struct *wq,
 				struct work_struct *work);
+void keyagent_helper_init_delayed_work(struct delayed_work *work,
+				       work_func_t func);
+void keyagent_helper_queue_delayed_work(struct delayed_work *work,
+					unsigned int ms);
 
 typedef int (*keyagent_actor_t)(const void *server, struct key *authkey);
 

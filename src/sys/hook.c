@@ -106,8 +106,8 @@ static int redirected_upcall(struct key *authkey, void *aux)
 }
 
 /*
- * Called by ftrace at the entry of call_sbin_request_key(), with preemption off.
- * try_module_get() fails while the module is being removed: then the original
+ * Called by ftrace at the entry of call_sbin_request_key(). Tasks that are here are
+ * waited for by unregister_ftrace_function(). try_module_get() fails while the module is being removed: then the original
  * runs.
  */
 static void notrace upcall_handler(unsigned long ip, unsigned long parent_ip,
@@ -303,7 +303,8 @@ static int hook_test(void)
 		       ret == -EDQUOT ? ", the key quota of root is used up" : "");
 		return ret;
 	}
-	pr_err("requests do not come to the hook on %s()\n", upcall_hook.symbol);
+	pr_err("requests do not come to the hook on %s(): one ended with %d\n",
+	       upcall_hook.symbol, ret);
 	return -EOPNOTSUPP;
 }
 

@@ -57,10 +57,11 @@ bool keyagent_helper_sees_signal(struct task_struct *task, int sig)
 #define MAX_QUEUED 4096
 
 /*
- * The number of signals with this si_code in the task's own queue; UINT_MAX when
- * the queue is longer than what is looked at.
+ * How often the signal is in the task's own queue with this si_code; UINT_MAX when the
+ * queue is longer than what is looked at.
  */
-unsigned int keyagent_helper_queued_signals(struct task_struct *task, int code)
+unsigned int keyagent_helper_queued_signals(struct task_struct *task, int sig,
+					    int code)
 {
 	struct sighand_struct *sighand;
 	unsigned int steps = 0, found = 0;
@@ -75,7 +76,8 @@ unsigned int keyagent_helper_queued_signals(struct task_struct *task, int code)
 			found = UINT_MAX;
 			break;
 		}
-		found += entry->info.si_code == code;
+		found += entry->info.si_signo == sig &&
+			 entry->info.si_code == code;
 	}
 	spin_unlock_irqrestore(&sighand->siglock, flags);
 	return found;

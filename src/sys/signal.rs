@@ -54,11 +54,17 @@ impl RtSignal {
         unsafe { bindings::keyagent_helper_sees_signal(thread.as_ptr(), i32::from(self.0)) }
     }
 
-    /// How many signals with [`SI_KEYAGENT`] are in `thread`'s own queue. A queue with more signals
-    /// than are looked at counts as [`u32::MAX`].
+    /// How often the signal is in `thread`'s own queue with [`SI_KEYAGENT`]. A queue with more
+    /// signals than are looked at counts as [`u32::MAX`].
     pub(crate) fn queued_for(self, thread: &Thread) -> u32 {
         // SAFETY: The task is valid.
-        unsafe { bindings::keyagent_helper_queued_signals(thread.as_ptr(), SI_KEYAGENT) }
+        unsafe {
+            bindings::keyagent_helper_queued_signals(
+                thread.as_ptr(),
+                i32::from(self.0),
+                SI_KEYAGENT,
+            )
+        }
     }
 
     /// Queues the signal for `thread`, whose credentials are `agent`, with the serial of the key

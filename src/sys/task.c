@@ -51,6 +51,10 @@ bool keyagent_helper_current_calls_request_key(void)
 {
 	int nr = syscall_get_nr(current, task_pt_regs(current));
 
+#ifdef CONFIG_X86_X32_ABI
+	if (in_x32_syscall())
+		return nr == (__X32_SYSCALL_BIT | __NR_request_key);
+#endif
 	if (in_compat_syscall()) {
 #if defined(__NR_ia32_request_key)
 		return nr == __NR_ia32_request_key;
