@@ -77,7 +77,7 @@ pub(crate) struct Request<'a> {
     pub(crate) authkey: HandedAuthKey<'a>,
     /// The agent, for which the request counts until the wait is over.
     pub(crate) admission: Admission,
-    /// The request in the table of those in flight, until the wait is over.
+    /// The request in the table of those in flight, until it is settled.
     pub(crate) entry: Entry<'a>,
     /// The agent's thread.
     pub(crate) thread: Thread,
@@ -85,6 +85,23 @@ pub(crate) struct Request<'a> {
     pub(crate) requester: &'a Requester,
     /// When the request came.
     pub(crate) since: Instant<Monotonic>,
+    /// How long the agent has for it.
+    pub(crate) timeout: Delta,
+}
+
+/// How long the current task waits for an agent.
+pub(crate) fn timeout(requester: &Requester) -> Delta {
+    if is_syscall(requester) {
+        params::timeout()
+    } else {
+        params::timeout().min(KERNEL_TIMEOUT)
+    }
+}
+
+/// Whether the request is request_key(2)'s, which can be restarted.
+fn is_syscall(requester: &Requester) -> bool {
+    // What the kernel does under other credentials, it does for a caller of its own.
+    !requester.is_overridden() && task::current_calls_request_key()
 }
 
 /// How the agent's part in a request ended.
@@ -114,7 +131,9 @@ impl Request<'_> {
 
         // A thread that has ended keeps the authority that it had assumed until its last reference
         // is gone.
-        drop((admission, entry, thread));
+        drop((admission, thread));
+        // The watchdog looks after the request until it is settled.
+        let _entry = entry;
 
         let Err(outcome) = answer else {
             let outcome = answered(authkey.target());
@@ -161,13 +180,7 @@ impl Request<'_> {
     /// Fails with what ended the wait without an answer. Whether a request that was declined or
     /// whose agent died can be taken back is not yet known then.
     fn wait_for_answer(&mut self) -> Result<(), Outcome> {
-        // What the kernel does under other credentials, it does for a caller of its own.
-        let is_syscall = !self.requester.is_overridden() && task::current_calls_request_key();
-        let timeout = if is_syscall {
-            params::timeout()
-        } else {
-            params::timeout().min(KERNEL_TIMEOUT)
-        };
+        let is_syscall = is_syscall(self.requester);
         let mut slice = first_slice(self.admission.count());
 
         loop {
@@ -186,7 +199,7 @@ impl Request<'_> {
             if is_syscall && task::current_is_being_frozen() {
                 return Err(Outcome::Frozen);
             }
-            let left = timeout.as_millis() - self.since.elapsed().as_millis();
+            let left = self.timeout.as_millis() - self.since.elapsed().as_millis();
             if left <= 0 {
                 return Err(Outcome::TimedOut);
             }

@@ -3,8 +3,8 @@
 //! The requests that agents have, as a graph of processes that wait for each other.
 //!
 //! A request is in the table from before its agent can see the authorisation key until the
-//! requester has stopped waiting. The table tells whether an agent waits for the requester already,
-//! and the administrator can read it.
+//! request is settled. The table tells whether an agent waits for the requester already, the
+//! administrator can read it, and the watchdog ends what is overdue (`crate::sys::watchdog`).
 //!
 //! Locks: nothing is taken inside the table's lock. It is taken with an agent's
 //! `exec_update_lock` held.
@@ -12,8 +12,11 @@
 use crate::outcome::Outcome;
 use crate::sys::{
     debugfs::Show,
-    task, //
+    key::Key,
+    task,
+    watchdog, //
 };
+use core::iter::successors;
 use kernel::{
     new_spinlock,
     prelude::*,
@@ -24,8 +27,12 @@ use kernel::{
     },
     seq_file::SeqFile,
     seq_print,
-    sync::SpinLock,
+    sync::{
+        aref::ARef,
+        SpinLock, //
+    },
     time::{
+        Delta,
         Instant,
         Monotonic, //
     }, //
@@ -36,6 +43,9 @@ const MAX_CHAIN: usize = 8;
 
 /// How many requests are looked at to find out whether there is such a chain, with the lock held.
 const MAX_STEPS: usize = 1024;
+
+/// How long after its deadline a request is overdue.
+const GRACE: Delta = Delta::from_secs(4);
 
 /// A process, by its number in the initial pid namespace.
 type Tgid = i32;
@@ -53,11 +63,14 @@ pub(crate) struct InFlight {
 type RequestKey = (Tgid, i32);
 
 /// The rest of what is known of a request.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct State {
     /// The process that is to answer.
     agent: Tgid,
     since: Instant<Monotonic>,
+    timeout: Delta,
+    /// The key under construction; tests of the graph have none.
+    target: Option<ARef<Key>>,
 }
 
 type Requests = RBTree<RequestKey, State>;
@@ -80,27 +93,29 @@ impl InFlight {
     }
 
     /// Enters the current process' request for the key `target`, which came at `since` and which
-    /// the process `agent` is to answer. May sleep.
+    /// the process `agent` is to answer within `timeout`. May sleep.
     ///
     /// Fails with [`Outcome::Cycle`] when the agent waits for the requester, directly or through
     /// others, or with [`Outcome::NoMemory`].
     pub(crate) fn enter(
         &self,
-        target: i32,
+        target: &Key,
         agent: Tgid,
         since: Instant<Monotonic>,
+        timeout: Delta,
     ) -> Result<Entry<'_>, Outcome> {
-        self.enter_for(task::current_tgid(), target, agent, since)
+        self.enter_state(
+            (task::current_tgid(), target.serial()),
+            State {
+                agent,
+                since,
+                timeout,
+                target: Some(target.into()),
+            },
+        )
     }
 
-    fn enter_for(
-        &self,
-        requester: Tgid,
-        target: i32,
-        agent: Tgid,
-        since: Instant<Monotonic>,
-    ) -> Result<Entry<'_>, Outcome> {
-        let key = (requester, target);
+    fn enter_state(&self, key: RequestKey, state: State) -> Result<Entry<'_>, Outcome> {
         let mut table = self.table.lock();
         let memory = match table.spare.take() {
             Some(memory) => memory,
@@ -113,18 +128,51 @@ impl InFlight {
             }
         };
 
-        if waits_for(&mut table.requests, agent, requester) {
+        if waits_for(&mut table.requests, state.agent, key.0) {
             // The memory is freed with the lock released.
             drop(table);
             return Err(Outcome::Cycle);
         }
-        table
-            .requests
-            .insert(memory.into_node(key, State { agent, since }));
+        table.requests.insert(memory.into_node(key, state));
         Ok(Entry {
             inflight: self,
             key,
         })
+    }
+
+    /// The requests, one at a time with the lock released, so that what is done with one may sleep.
+    fn each(&self) -> impl Iterator<Item = (RequestKey, State)> + '_ {
+        successors(self.at_or_after((0, 0)), |((requester, target), _)| {
+            self.at_or_after(match target.checked_add(1) {
+                Some(next) => (*requester, next),
+                None => (requester + 1, 0),
+            })
+        })
+    }
+
+    fn at_or_after(&self, key: RequestKey) -> Option<(RequestKey, State)> {
+        let table = self.table.lock();
+
+        table.requests.cursor_lower_bound(&key).map(|cursor| {
+            let (&key, state) = cursor.current();
+            (key, state.clone())
+        })
+    }
+
+    /// Invalidates the keys of requests that are overdue. Returns whether there are requests. May
+    /// sleep.
+    pub(crate) fn end_overdue(&self) -> bool {
+        let mut any = false;
+
+        for (_, state) in self.each() {
+            any = true;
+            if state.since.elapsed().as_millis() > (state.timeout + GRACE).as_millis() {
+                if let Some(target) = &state.target {
+                    watchdog::end_waits(target);
+                }
+            }
+        }
+        any
     }
 }
 
@@ -132,21 +180,7 @@ impl Show for InFlight {
     /// One line for each request: the requester's process, the agent's, the key under
     /// construction, and the age in milliseconds.
     fn show(&self, out: &SeqFile) {
-        let mut from = (0, 0);
-
-        // One at a time: what is printed may take memory and sleep.
-        loop {
-            let next = {
-                let table = self.table.lock();
-                table.requests.cursor_lower_bound(&from).map(|cursor| {
-                    let (&key, &state) = cursor.current();
-                    (key, state)
-                })
-            };
-            let Some(((requester, target), state)) = next else {
-                return;
-            };
-
+        for ((requester, target), state) in self.each() {
             seq_print!(
                 out,
                 "requester={} agent={} key={} age_ms={}\n",
@@ -155,10 +189,6 @@ impl Show for InFlight {
                 target,
                 state.since.elapsed().as_millis(),
             );
-            from = match target.checked_add(1) {
-                Some(next) => (requester, next),
-                None => (requester + 1, 0),
-            };
         }
     }
 }
@@ -230,14 +260,22 @@ mod tests {
     use super::*;
     use kernel::sync::Arc;
 
+    fn state(agent: Tgid) -> State {
+        State {
+            agent,
+            since: Instant::now(),
+            timeout: Delta::from_secs(10),
+            target: None,
+        }
+    }
+
     /// A table in which each first process waits for the second.
     fn table(edges: &[(Tgid, Tgid)]) -> Result<Requests> {
         let mut table = RBTree::new();
         let mut target = 0;
         for &(requester, agent) in edges {
-            let since = Instant::now();
             target += 1;
-            table.try_create_and_insert((requester, target), State { agent, since }, GFP_KERNEL)?;
+            table.try_create_and_insert((requester, target), state(agent), GFP_KERNEL)?;
         }
         Ok(table)
     }
@@ -269,13 +307,12 @@ mod tests {
     #[test]
     fn a_circle_is_refused() -> Result {
         let inflight = Arc::pin_init(InFlight::new(), GFP_KERNEL)?;
-        let now = Instant::now();
 
-        let first = inflight.enter_for(1, 10, 2, now);
+        let first = inflight.enter_state((1, 10), state(2));
         assert!(first.is_ok());
-        assert!(inflight.enter_for(2, 11, 1, now).is_err());
+        assert!(inflight.enter_state((2, 11), state(1)).is_err());
         drop(first);
-        assert!(inflight.enter_for(2, 11, 1, now).is_ok());
+        assert!(inflight.enter_state((2, 11), state(1)).is_ok());
         Ok(())
     }
 

@@ -15,6 +15,7 @@
 use crate::{
     admission::Admission,
     answer::{
+        self,
         End,
         Request, //
     },
@@ -39,13 +40,17 @@ use crate::{
         params,
         revocation::RevocationQueue,
         task,
-        trace, //
+        trace,
+        watchdog::Watchdog, //
     }, //
 };
 use kernel::{
     ffi::c_int,
     prelude::*,
-    sync::aref::ARef,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
     time::{
         Instant,
         Monotonic, //
@@ -58,8 +63,9 @@ const MAX_DEAD_AGENTS: usize = 16;
 /// The server of all requests.
 #[pin_data]
 pub(crate) struct Server {
+    inflight: Arc<InFlight>,
     #[pin]
-    inflight: InFlight,
+    watchdog: Watchdog,
     outcomes: Counters,
     #[pin]
     revocations: RevocationQueue,
@@ -69,7 +75,8 @@ impl Server {
     /// A server with no requests yet.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            inflight <- InFlight::new(),
+            inflight: Arc::pin_init(InFlight::new(), GFP_KERNEL)?,
+            watchdog <- Watchdog::new(inflight.clone()),
             outcomes: Counters::new(),
             revocations <- RevocationQueue::new(),
         })
@@ -206,11 +213,13 @@ impl Server {
             Ok(admission) => admission,
             Err(outcome) => return Err((authkey, outcome)),
         };
-        let serial = authkey.target().serial();
-        let entry = match self.inflight.enter(serial, thread.tgid(), since) {
+        let timeout = answer::timeout(requester);
+        let target = authkey.target();
+        let entry = match self.inflight.enter(target, thread.tgid(), since, timeout) {
             Ok(entry) => entry,
             Err(outcome) => return Err((authkey, outcome)),
         };
+        self.watchdog.wake();
         let authkey = match authkey.hand_to(ring, &self.revocations) {
             Ok(authkey) => authkey,
             Err((authkey, ENOMEM)) => return Err((authkey, Outcome::NoMemory)),
@@ -227,7 +236,7 @@ impl Server {
         // later, and if the agent has ended the wait notices that.
         if agent
             .signal()
-            .send(&thread, &agent_cred, requester, serial)
+            .send(&thread, &agent_cred, requester, authkey.target().serial())
             .is_ok()
         {
             admission.told();
@@ -241,6 +250,7 @@ impl Server {
             thread,
             requester,
             since,
+            timeout,
         })
     }
 }

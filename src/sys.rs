@@ -17,5 +17,6 @@ pub(crate) mod signal;
 pub(crate) mod task;
 pub(crate) mod trace;
 pub(crate) mod wait;
+pub(crate) mod watchdog;
 
 mod bindings;

@@ -178,7 +178,7 @@ impl AuthKey {
 impl Keys {
     /// Rejects the target key and revokes the authorisation key, which nobody else knows.
     fn reject(self, error: Error, ttl: c_uint) -> c_int {
-        let rejected = reject(&self.target, &self.authkey, error, ttl);
+        let rejected = reject(&self.target, Some(&self.authkey), error, ttl);
 
         // No grace period: no other task reads the record of a key that it cannot find
         // (`tests/lkmm/taken-back.litmus`).
@@ -237,16 +237,28 @@ impl HandedAuthKey<'_> {
     /// grace periods, the latter because one callback queues another.
     pub(crate) fn take_back(self) -> Result<AuthKey, Self> {
         self.0.ring.unlink(self.0.revocation.key());
+        let mut is_given_up = self.is_given_up();
         for _ in 0..MAX_BARRIERS {
-            if self.is_given_up() {
+            if is_given_up {
                 break;
             }
             // SAFETY: The context may sleep.
             unsafe { kbindings::rcu_barrier() };
+            is_given_up = self.is_given_up();
+        }
+        if !is_given_up {
+            return Err(self);
         }
 
-        // An answer or an invalidation came before its author gave the key up.
-        if !self.is_given_up() || self.is_invalidated() || !self.target().is_under_construction() {
+        // The original takes `key_construction_mutex` for keys of its own: see `watchdog.rs`. This
+        // does nothing but take it, because an authorisation key is instantiated.
+        reject(self.0.revocation.key(), None, enokey(), 0);
+
+        // An answer or an invalidation came before its author gave the key up, or the watchdog came.
+        if self.is_invalidated()
+            || self.target().is_invalidated()
+            || !self.target().is_under_construction()
+        {
             return Err(self);
         }
         let handed = self.0.dismiss();
@@ -282,16 +294,22 @@ impl HandedAuthKey<'_> {
     /// Returns whether it was so: an answer may have come first, and then it counts.
     pub(crate) fn give_up(self, error: Error) -> bool {
         let handed = self.0.dismiss();
-        let rejected = handed.reject(error, 0);
 
-        if rejected {
-            // SAFETY: By the type invariant the record is valid, and it holds a reference on the
-            // keyring.
-            let destination =
-                unsafe { Keyring::from_ptr((*record(handed.revocation.key())).dest_keyring) };
-            if let Some(destination) = destination {
-                destination.unlink(&handed.target);
-            }
+        // SAFETY: By the type invariant the record is valid, and it holds a reference on the
+        // keyring.
+        let destination =
+            unsafe { Keyring::from_ptr((*record(handed.revocation.key())).dest_keyring) };
+
+        // First, because another request that finds no key under construction puts one of its own
+        // into this one's place. add_key(2) can do that at any time.
+        let destination = destination.filter(|destination| destination.has_link(&handed.target));
+        if let Some(destination) = &destination {
+            destination.unlink(&handed.target);
+        }
+        let rejected = handed.reject(error, 0);
+        if let (false, Some(destination)) = (rejected, destination) {
+            // What fails here is a keyring that is full or gone: the requester has the key.
+            let _ = destination.link(&handed.target);
         }
         handed.revoke_later();
         rejected
@@ -300,7 +318,7 @@ impl HandedAuthKey<'_> {
 
 impl Handed<'_> {
     fn reject(&self, error: Error, ttl: c_uint) -> bool {
-        reject(&self.target, self.revocation.key(), error, ttl)
+        reject(&self.target, Some(self.revocation.key()), error, ttl)
     }
 
     /// Takes the authority from whoever has it.
@@ -326,7 +344,7 @@ unsafe fn record(key: &Key) -> *const bindings::request_key_auth {
 
 /// Instantiates `target` negatively, which invalidates `authkey`; false when the target key was
 /// already instantiated, one way or the other.
-fn reject(target: &Key, authkey: &Key, error: Error, ttl: c_uint) -> bool {
+fn reject(target: &Key, authkey: Option<&ARef<Key>>, error: Error, ttl: c_uint) -> bool {
     // SAFETY: Both keys are valid. No keyring is given: the target key is linked already.
     let ret = unsafe {
         bindings::key_reject_and_link(
@@ -334,7 +352,7 @@ fn reject(target: &Key, authkey: &Key, error: Error, ttl: c_uint) -> bool {
             ttl,
             error.to_errno().unsigned_abs(),
             null_mut(),
-            authkey.as_ptr(),
+            authkey.map_or(null_mut(), |key| key.as_ptr()),
         )
     };
     ret == 0

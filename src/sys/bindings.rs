@@ -98,5 +98,6 @@ check_sizes! {
     kernel_siginfo => keyagent_offset_KEYAGENT_SIZE_SIGINFO,
     callback_head => keyagent_offset_KEYAGENT_SIZE_CALLBACK_HEAD,
     work_struct => keyagent_offset_KEYAGENT_SIZE_WORK_STRUCT,
+    delayed_work => keyagent_offset_KEYAGENT_SIZE_DELAYED_WORK,
     llist_node => keyagent_offset_KEYAGENT_SIZE_LLIST_NODE,
 }

@@ -56,5 +56,6 @@ enum keyagent_offset {
 	KEYAGENT_SIZE_SIGINFO = sizeof(struct kernel_siginfo),
 	KEYAGENT_SIZE_CALLBACK_HEAD = sizeof(struct callback_head),
 	KEYAGENT_SIZE_WORK_STRUCT = sizeof(struct work_struct),
+	KEYAGENT_SIZE_DELAYED_WORK = sizeof(struct delayed_work),
 	KEYAGENT_SIZE_LLIST_NODE = sizeof(struct llist_node),
 };

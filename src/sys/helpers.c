@@ -2,6 +2,7 @@
 /* Other C inlines and macros of the kernel as functions that Rust can call. */
 
 #include <linux/debugfs.h>
+#include <linux/jiffies.h>
 #include <linux/llist.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
@@ -30,6 +31,19 @@ void keyagent_helper_queue_work(struct workqueue_struct *wq,
 				struct work_struct *work)
 {
 	queue_work(wq, work);
+}
+
+void keyagent_helper_init_delayed_work(struct delayed_work *work,
+				       work_func_t func)
+{
+	INIT_DELAYED_WORK(work, func);
+}
+
+/* Does nothing when it is queued already. */
+void keyagent_helper_queue_delayed_work(struct delayed_work *work,
+					unsigned int ms)
+{
+	schedule_delayed_work(work, msecs_to_jiffies(ms));
 }
 
 bool keyagent_helper_llist_add(struct llist_node *node, struct llist_head *head)

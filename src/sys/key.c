@@ -9,6 +9,7 @@
 #include <linux/refcount.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/wait_bit.h>
 
 #include "helpers.h"
 
@@ -30,6 +31,31 @@ struct key *keyagent_helper_key_ref_to_ptr(key_ref_t ref)
 void keyagent_helper_key_keep(struct key *key)
 {
 	set_bit(KEY_FLAG_KEEP, &key->flags);
+}
+
+/*
+ * Whether the keyring itself has a link to this very key, and not to another one of the
+ * same type and description, as the current task finds it there.
+ */
+bool keyagent_helper_has_link(struct key *keyring, struct key *key)
+{
+	key_ref_t ref = keyring_search(make_key_ref(keyring, true), key->type,
+				       key->description, false);
+	bool found = !IS_ERR(ref) && key_ref_to_ptr(ref) == key;
+
+	if (!IS_ERR(ref))
+		key_ref_put(ref);
+	return found;
+}
+
+/* Those that wait for the key see ENOKEY, because it is invalid. */
+void keyagent_helper_end_waits(struct key *key)
+{
+	key_invalidate(key);
+	/* The key service clears it with a mutex held: one does not hinder the other. */
+	clear_bit(KEY_FLAG_USER_CONSTRUCT, &key->flags);
+	smp_mb__after_atomic();
+	wake_up_bit(&key->flags, KEY_FLAG_USER_CONSTRUCT);
 }
 
 static bool is_own_keyring(const struct key *keyring, key_serial_t special)

@@ -223,7 +223,18 @@ impl Keyring {
         to_result(unsafe { kbindings::key_link(self.0.as_ptr(), key.as_ptr()) })
     }
 
+    /// Whether the keyring itself has a link to the key, as the current task finds it with its
+    /// subjective credentials. May sleep.
+    pub(super) fn has_link(&self, key: &Key) -> bool {
+        // SAFETY: Both keys are valid, the first is a keyring, and the type of the second stays
+        // registered: the caller runs a request for a key of it.
+        unsafe { bindings::keyagent_helper_has_link(self.0.as_ptr(), key.as_ptr()) }
+    }
+
     /// Unlinks a key from the keyring; one that is not there is no error. May sleep.
+    ///
+    /// The key service looks for the type and the description: a key that took the place of this
+    /// one is unlinked as well. An authorisation key has its serial in its description.
     pub(super) fn unlink(&self, key: &Key) {
         // SAFETY: Both keys are valid and the first is a keyring. The only failures are that the
         // link is gone already, or that there is no memory. Then the garbage collector drops it when

@@ -288,7 +288,7 @@ unsafe extern "C" fn free(rcu: *mut kbindings::callback_head) {
 /// # Safety
 ///
 /// Called for a reader of /proc/keys under RCU and `key_serial_lock`; must not sleep. Both pointers
-/// are valid.
+/// are valid. There may be no reference on the key any more, so none can be taken.
 unsafe extern "C" fn describe(key: *const kbindings::key, m: *mut kbindings::seq_file) {
     // SAFETY: Both are valid during the call.
     let (key, slot, out) = unsafe {

@@ -131,4 +131,29 @@ TEST_F_TIMEOUT(quota, killed_requests, 60)
 	expect_settled(_metadata, &self->agent);
 }
 
+/*
+ * Another key of the same type and description took the place of the one that is under
+ * construction. It stays where it is when the request is given up.
+ */
+TEST_F(quota, key_in_its_place)
+{
+	struct requester_opts o = {
+		.desc = unique("place"),
+		.dest = KEY_SPEC_SESSION_KEYRING,
+	};
+	struct requester r;
+	key_serial_t key;
+
+	requester_start(_metadata, &r, &o);
+	agent_wait_asked(_metadata, &self->agent, 1);
+	key = sys_add_key("user", o.desc, "mine", 4, KEY_SPEC_PROCESS_KEYRING);
+	ASSERT_LT(0, key);
+	ASSERT_EQ(0, keyctl_link(key, KEY_SPEC_SESSION_KEYRING));
+	ASSERT_TRUE(ring_has(KEY_SPEC_SESSION_KEYRING, key));
+	ASSERT_EQ(0, kill(r.pid, SIGKILL));
+	EXPECT_EQ(REQUESTER_DIED, requester_finish(&r).error);
+	expect_settled(_metadata, &self->agent);
+	EXPECT_TRUE(ring_has(KEY_SPEC_SESSION_KEYRING, key));
+}
+
 KEYAGENT_HARNESS_MAIN
