@@ -8,9 +8,9 @@
 
 use crate::{
     admission::Load,
-    errno::enokey,
     outcome::Tally,
     sys::{
+        compat::enokey,
         cred,
         params,
         seq_file::Output,

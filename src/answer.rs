@@ -18,7 +18,6 @@
 
 use crate::{
     admission::Admission,
-    errno::enokey,
     inflight::Entry,
     outcome::Outcome,
     sys::{
@@ -26,6 +25,7 @@ use crate::{
             AuthKey,
             HandedAuthKey, //
         },
+        compat::enokey,
         cred::Requester,
         key::Key,
         key_type::AgentRef,

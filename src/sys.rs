@@ -5,6 +5,7 @@
 //! Nothing outside this directory is unsafe.
 
 pub(crate) mod authkey;
+pub(crate) mod compat;
 pub(crate) mod cred;
 pub(crate) mod debugfs;
 pub(crate) mod hook;

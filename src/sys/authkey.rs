@@ -18,6 +18,10 @@
 
 use super::{
     bindings,
+    compat::{
+        enokey,
+        rcu_barrier, //
+    },
     key::{
         Key,
         Keyring, //
@@ -28,7 +32,6 @@ use super::{
     },
     task::Thread, //
 };
-use crate::errno::enokey;
 use core::ptr::null_mut;
 use kernel::{
     bindings as kbindings,
@@ -242,8 +245,7 @@ impl HandedAuthKey<'_> {
             if is_given_up {
                 break;
             }
-            // SAFETY: The context may sleep.
-            unsafe { kbindings::rcu_barrier() };
+            rcu_barrier();
             is_given_up = self.is_given_up();
         }
         if !is_given_up {

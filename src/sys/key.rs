@@ -6,8 +6,10 @@
 //!
 //! Reference: <https://docs.kernel.org/security/keys/core.html>
 
-use super::bindings;
-use crate::errno::enokey;
+use super::{
+    bindings,
+    compat::enokey, //
+};
 use core::ptr::NonNull;
 use kernel::{
     bindings as kbindings,

@@ -11,18 +11,19 @@
 use super::{
     authkey::AuthKey,
     bindings,
+    compat::{
+        enokey,
+        rcu_barrier, //
+    },
     key::{
         Key,
         Keyring, //
     },
     seq_file::Output, //
 };
-use crate::{
-    agent::{
-        self,
-        Agent, //
-    },
-    errno::enokey, //
+use crate::agent::{
+    self,
+    Agent, //
 };
 use core::{
     ops::Deref,
@@ -125,12 +126,11 @@ impl Drop for Registration {
     /// Waits until the garbage collector has given up the payload of every key of the type, and
     /// until RCU has freed them. May sleep.
     fn drop(&mut self) {
-        // SAFETY: The type is registered by the type invariant. The callbacks that `destroy`
-        // queued have run after the barrier.
-        unsafe {
-            bindings::unregister_key_type(KEY_TYPE.0.get());
-            kbindings::rcu_barrier();
-        }
+        // SAFETY: The type is registered by the type invariant.
+        unsafe { bindings::unregister_key_type(KEY_TYPE.0.get()) };
+
+        // For the callbacks that `destroy` queued.
+        rcu_barrier();
     }
 }
 

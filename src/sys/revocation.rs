@@ -15,6 +15,7 @@
 
 use super::{
     bindings,
+    compat::rcu_barrier,
     key::Key, //
 };
 use core::{
@@ -180,11 +181,10 @@ impl RevocationQueue {
 impl PinnedDrop for RevocationQueue {
     /// Waits until all are revoked. May sleep for a few grace periods.
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: After the barrier each key that was added has been called back, and is or was in
-        // the list. Destroying the workqueue, which is valid, lets the item run to its end.
-        unsafe {
-            kbindings::rcu_barrier();
-            kbindings::destroy_workqueue(self.workqueue.as_ptr());
-        }
+        // After this each key that was added has been called back, and is or was in the list.
+        rcu_barrier();
+
+        // SAFETY: The workqueue is valid. Destroying it lets the item run to its end.
+        unsafe { kbindings::destroy_workqueue(self.workqueue.as_ptr()) };
     }
 }

@@ -79,11 +79,12 @@ static __maybe_unused int wait_child(pid_t *pid, unsigned int ms)
 /* True while the process waits to register or unregister a key type. */
 static __maybe_unused bool waits_for_types(pid_t pid)
 {
-	char path[64], function[64] = "";
+	char path[64], stack[4096] = "";
 
-	snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
-	return file_read(path, function, sizeof(function)) &&
-	       strstr(function, "register_key_type");
+	/* Not wchan: with PREEMPT_RT that is a function of the lock. */
+	snprintf(path, sizeof(path), "/proc/%d/stack", pid);
+	return file_read(path, stack, sizeof(stack)) &&
+	       strstr(stack, "register_key_type");
 }
 
 /* Loads the second one in a process of its own, which may have to wait for that. */
