@@ -235,6 +235,7 @@ mod tests {
         assert!(!enter(&load, Tenant::User(1002), 4, 0));
         assert_eq!(load.in_flight(), 4);
 
+        load.told();
         load.leave(A, true);
         assert!(enter(&load, A, 4, 0));
         Ok(())
