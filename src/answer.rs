@@ -164,7 +164,8 @@ impl Request<'_> {
         };
         let target: ARef<Key> = authkey.target().into();
         let is_settled = match outcome {
-            Outcome::Killed | Outcome::Frozen => authkey.give_up(reason),
+            Outcome::Killed => authkey.give_up(reason),
+            // That of a request which begins again is replaced then.
             _ => authkey.settle_with(reason, ttl),
         };
         if !is_settled {

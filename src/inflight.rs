@@ -13,8 +13,7 @@ use crate::outcome::Outcome;
 use crate::sys::{
     debugfs::Show,
     key::Key,
-    task,
-    watchdog, //
+    task, //
 };
 use core::iter::successors;
 use kernel::{
@@ -159,20 +158,18 @@ impl InFlight {
         })
     }
 
-    /// Invalidates the keys of requests that are overdue. Returns whether there are requests. May
-    /// sleep.
-    pub(crate) fn end_overdue(&self) -> bool {
-        let mut any = false;
+    /// The keys of requests that are overdue.
+    pub(crate) fn overdue(&self) -> impl Iterator<Item = ARef<Key>> + '_ {
+        self.each()
+            .filter(|(_, state)| {
+                state.since.elapsed().as_millis() > (state.timeout + GRACE).as_millis()
+            })
+            .filter_map(|(_, state)| state.target)
+    }
 
-        for (_, state) in self.each() {
-            any = true;
-            if state.since.elapsed().as_millis() > (state.timeout + GRACE).as_millis() {
-                if let Some(target) = &state.target {
-                    watchdog::end_waits(target);
-                }
-            }
-        }
-        any
+    /// Whether there are no requests.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.lock().requests.is_empty()
     }
 }
 

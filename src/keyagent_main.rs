@@ -18,7 +18,6 @@ mod answer;
 #[deny(unsafe_code)]
 mod case;
 #[deny(unsafe_code)]
-#[deny(unsafe_code)]
 mod inflight;
 #[deny(unsafe_code)]
 mod outcome;

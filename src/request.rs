@@ -200,9 +200,6 @@ impl Server {
         if let Err(denial) = case::may_answer(&thread, &agent_cred, requester, &authkey) {
             return Err((authkey, denial.into()));
         }
-        if !authkey.destination_is_possessed() {
-            return Err((authkey, Outcome::DeniedDestination));
-        }
         if !agent.signal().would_be_seen_by(&thread) {
             return Err((authkey, Outcome::Deaf));
         }
@@ -220,6 +217,10 @@ impl Server {
             Err(outcome) => return Err((authkey, outcome)),
         };
         self.watchdog.wake();
+        // From here on the key service can hold the request up.
+        if !authkey.destination_is_possessed() {
+            return Err((authkey, Outcome::DeniedDestination));
+        }
         let authkey = match authkey.hand_to(ring, &self.revocations) {
             Ok(authkey) => authkey,
             Err((authkey, ENOMEM)) => return Err((authkey, Outcome::NoMemory)),

@@ -289,7 +289,7 @@ impl HandedAuthKey<'_> {
         rejected
     }
 
-    /// Ends a request that its requester gave up: the target key keeps `error` for no time, and
+    /// Ends a request whose requester is being killed: the target key keeps `error` for no time, and
     /// leaves the destination keyring, where it would count in the requester's quota until the
     /// garbage collector comes, minutes later. May sleep.
     ///
@@ -309,9 +309,10 @@ impl HandedAuthKey<'_> {
             destination.unlink(&handed.target);
         }
         let rejected = handed.reject(error, 0);
-        if let (false, Some(destination)) = (rejected, destination) {
-            // What fails here is a keyring that is full or gone: the requester has the key.
-            let _ = destination.link(&handed.target);
+        if rejected && destination.is_none() {
+            // The link was not found, because the agent has shortened the key's life, or its owner
+            // has changed the permissions. The garbage collector finds it.
+            handed.target.invalidate();
         }
         handed.revoke_later();
         rejected

@@ -11,6 +11,11 @@
 
 #include "helpers.h"
 
+void keyagent_helper_synchronize_rcu_tasks(void)
+{
+	synchronize_rcu_tasks();
+}
+
 /* In a hurry, for what the callback does takes an authority away. */
 void keyagent_helper_call_rcu(struct rcu_head *head, rcu_callback_t func)
 {

@@ -64,6 +64,7 @@ bool keyagent_helper_llist_add(struct llist_node *node,
 			       struct llist_head *head);
 struct llist_node *keyagent_helper_llist_del_all(struct llist_head *head);
 
+void keyagent_helper_synchronize_rcu_tasks(void);
 void keyagent_helper_call_rcu(struct rcu_head *head, rcu_callback_t func);
 
 struct workqueue_struct *keyagent_helper_alloc_workqueue(void);

@@ -106,9 +106,9 @@ static int redirected_upcall(struct key *authkey, void *aux)
 }
 
 /*
- * Called by ftrace at the entry of call_sbin_request_key(). Tasks that are here are
- * waited for by unregister_ftrace_function(). try_module_get() fails while the module is being removed: then the original
- * runs.
+ * Called by ftrace at the entry of call_sbin_request_key().
+ * unregister_ftrace_function() waits for tasks that are here. try_module_get() fails
+ * while the module is being removed: then the original runs.
  */
 static void notrace upcall_handler(unsigned long ip, unsigned long parent_ip,
 				   struct ftrace_ops *ops,

@@ -48,10 +48,8 @@ bool keyagent_helper_has_link(struct key *keyring, struct key *key)
 	return found;
 }
 
-/* Those that wait for the key see ENOKEY, because it is invalid. */
 void keyagent_helper_end_waits(struct key *key)
 {
-	key_invalidate(key);
 	/* The key service clears it with a mutex held: one does not hinder the other. */
 	clear_bit(KEY_FLAG_USER_CONSTRUCT, &key->flags);
 	smp_mb__after_atomic();

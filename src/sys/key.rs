@@ -118,6 +118,12 @@ impl Key {
         self.flag_acquire(kbindings::KEY_FLAG_INVALIDATED)
     }
 
+    /// Ends the waits for the construction of an invalidated key.
+    pub(super) fn end_waits(&self) {
+        // SAFETY: The key is valid.
+        unsafe { bindings::keyagent_helper_end_waits(self.as_ptr()) };
+    }
+
     /// How many references there are on the key, at this moment.
     pub(super) fn usage(&self) -> u32 {
         // SAFETY: The key is valid.

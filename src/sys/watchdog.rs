@@ -10,10 +10,7 @@
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h).
 
-use super::{
-    bindings,
-    key::Key, //
-};
+use super::bindings;
 use crate::inflight::InFlight;
 use kernel::{
     bindings as kbindings,
@@ -63,6 +60,33 @@ impl Watchdog {
         unsafe { bindings::keyagent_helper_queue_delayed_work(self.work.get(), PERIOD) };
     }
 
+    /// Lets all go that wait for the keys of overdue requests: these see `ENOKEY`. May sleep.
+    fn end_overdue(&self) {
+        let mut keys = KVec::new();
+
+        for key in self.inflight.overdue() {
+            // Without memory it is done the next time.
+            if key.is_under_construction() && keys.push(key, GFP_KERNEL).is_err() {
+                break;
+            }
+        }
+        if keys.is_empty() {
+            return;
+        }
+        for key in &keys {
+            key.invalidate();
+        }
+
+        // add_key(2) finds a key valid, does not wait for one that is not under construction, and
+        // takes that for instantiated. It does not sleep meanwhile, but it can be preempted.
+        // SAFETY: Always safe to call; it only sleeps.
+        unsafe { bindings::keyagent_helper_synchronize_rcu_tasks() };
+
+        for key in &keys {
+            key.end_waits();
+        }
+    }
+
     /// # Safety
     ///
     /// Called in a kernel thread, with no locks held, for the work item of a watchdog, which is not
@@ -75,7 +99,8 @@ impl Watchdog {
             &*container_of!(work, Self, work)
         };
 
-        if this.inflight.end_overdue() {
+        this.end_overdue();
+        if !this.inflight.is_empty() {
             this.wake();
         }
     }
@@ -88,10 +113,4 @@ impl PinnedDrop for Watchdog {
         // SAFETY: The work item was initialised. If it queues itself again, that is cancelled, too.
         unsafe { kbindings::cancel_delayed_work_sync(self.work.get()) };
     }
-}
-
-/// Invalidates a key under construction and lets all go that wait for it. May sleep.
-pub(crate) fn end_waits(key: &Key) {
-    // SAFETY: The key is valid.
-    unsafe { bindings::keyagent_helper_end_waits(key.as_ptr()) };
 }

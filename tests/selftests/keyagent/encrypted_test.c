@@ -3,7 +3,7 @@
  * The key type "encrypted" requests its master key with the mutex held that each
  * construction needs, and waits without a bound. If that is the key which an agent is
  * to construct, the agent's answer and the end of the request wait for the mutex. The
- * module ends that: no user can stop the key service for good.
+ * module ends that some seconds after the deadline.
  */
 
 #define _GNU_SOURCE
