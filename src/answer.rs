@@ -194,7 +194,7 @@ impl Request<'_> {
             if self.authkey.is_given_up() {
                 return Err(Outcome::Declined);
             }
-            if !self.agent().is_alive(&self.thread) {
+            if self.agent().is_gone(&self.thread) {
                 return Err(Outcome::DiedUntaken);
             }
             if is_syscall && task::current_is_being_frozen() {

@@ -50,7 +50,7 @@ use kernel::{
 const USAGE_OF_ACTOR: u32 = 2;
 
 /// How often the callbacks of RCU are waited for until a key counts as kept by somebody.
-const MAX_BARRIERS: usize = 4;
+const MAX_BARRIERS: usize = 8;
 
 /// An authorisation key which nobody but its actor knows.
 ///

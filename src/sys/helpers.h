@@ -37,6 +37,7 @@ bool keyagent_helper_has_link(struct key *keyring, struct key *key);
 void keyagent_helper_end_waits(struct key *key);
 
 bool keyagent_helper_task_is_exiting(struct task_struct *task);
+bool keyagent_helper_task_has_exited(struct task_struct *task);
 bool keyagent_helper_task_is_worker(struct task_struct *task);
 bool keyagent_helper_task_is_in_exec(struct task_struct *task);
 u64 keyagent_helper_task_exec_id(struct task_struct *task);

@@ -25,6 +25,11 @@ bool keyagent_helper_task_is_exiting(struct task_struct *task)
 	       READ_ONCE(task->exit_state);
 }
 
+bool keyagent_helper_task_has_exited(struct task_struct *task)
+{
+	return READ_ONCE(task->exit_state);
+}
+
 /* A kernel thread, or a worker of one that borrows a process. */
 bool keyagent_helper_task_is_worker(struct task_struct *task)
 {

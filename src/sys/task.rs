@@ -140,6 +140,12 @@ impl Thread {
         unsafe { bindings::keyagent_helper_task_is_exiting(self.as_ptr()) }
     }
 
+    /// Whether the thread has exited but for what is left of it for its parent.
+    pub(crate) fn has_exited(&self) -> bool {
+        // SAFETY: The task is valid.
+        unsafe { bindings::keyagent_helper_task_has_exited(self.as_ptr()) }
+    }
+
     /// Whether the thread is in exec(2), be it before the new program is certain to run.
     pub(crate) fn is_in_exec(&self) -> bool {
         // SAFETY: The task is valid.
