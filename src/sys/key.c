@@ -52,6 +52,7 @@ void keyagent_helper_end_waits(struct key *key)
 {
 	/* The key service clears it with a mutex held: one does not hinder the other. */
 	clear_bit(KEY_FLAG_USER_CONSTRUCT, &key->flags);
+	/* As wake_up_bit() asks for. */
 	smp_mb__after_atomic();
 	wake_up_bit(&key->flags, KEY_FLAG_USER_CONSTRUCT);
 }
