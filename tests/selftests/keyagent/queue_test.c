@@ -243,6 +243,8 @@ TEST_F(queue, none_then_deaf)
 	request_untold(_metadata, self);
 	EXPECT_EQ(0, agent_call(_metadata, &self->agent, do_unblock_default,
 				NULL, 0));
+	/* The requester may have seen the signal blocked and be about to send it. */
+	poll(NULL, 0, 100);
 	raise_limit(_metadata, self);
 	res = requester_finish(&self->r);
 	EXPECT_EQ(ETIMEDOUT, res.error);
