@@ -3,7 +3,7 @@
 //! What the newest kernel crate has and that of an older kernel lacks.
 //!
 //! The file `kernels` names the oldest and the newest kernel. Nothing else in the module depends on
-//! the version: `scripts/lint`, `check_versions`. An item goes when the last kernel that lacks it
+//! the version: `scripts/lint`, `check_kernels`. An item goes when the last kernel that lacks it
 //! does.
 
 use kernel::prelude::*;
