@@ -165,7 +165,7 @@ impl Request<'_> {
         let target: ARef<Key> = authkey.target().into();
         let is_settled = match outcome {
             Outcome::Killed => authkey.give_up(reason),
-            // That of a request which begins again is replaced then.
+            // A frozen request begins again, and replaces its key then.
             _ => authkey.settle_with(reason, ttl),
         };
         if !is_settled {
