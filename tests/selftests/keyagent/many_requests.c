@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * usage: many_requests PREFIX REQUESTERS REQUESTS [SECONDS]
+ * usage: many_requests PREFIX REQUESTERS REQUESTS
  *        many_requests --answer KEY PAYLOAD KEYRING
  *
  * REQUESTERS processes at the same time, which share this session keyring, ask for
@@ -8,9 +8,6 @@
  * that was given is compared with its description, which is the payload that is
  * expected, and unlinked. Prints "answered N, wrong N, failed N", and with each
  * error how often it was seen.
- *
- * With SECONDS each request is made by a process of its own, which is killed so much
- * later. It has failed with EINTR then.
  *
  * With --answer it is a handler for them, like "keyctl instantiate" but linked
  * statically: to load keyctl through the file system of a virtual machine takes
@@ -64,38 +61,13 @@ static void ask(struct sums *sums, const char *prefix, unsigned int number)
 	keyctl(KEYCTL_UNLINK, key, KEY_SPEC_PROCESS_KEYRING, 0);
 }
 
-/* In a process that is killed after so many seconds. */
-static void ask_in_vain(struct sums *sums, const char *prefix, unsigned int number,
-			unsigned int seconds)
-{
-	pid_t pid = fork();
-	int status;
-
-	if (pid < 0) {
-		fail(sums, errno);
-		return;
-	}
-	if (!pid) {
-		alarm(seconds);
-		ask(sums, prefix, number);
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
-	if (WIFSIGNALED(status))
-		fail(sums, EINTR);
-}
-
-static void requester(struct sums *sums, const char *prefix, unsigned int requests,
-		      unsigned int seconds)
+static void requester(struct sums *sums, const char *prefix, unsigned int requests)
 {
 	unsigned int number;
 
 	keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1, 0);
 	while ((number = __atomic_fetch_add(&sums->next, 1, __ATOMIC_RELAXED)) < requests)
-		if (seconds)
-			ask_in_vain(sums, prefix, number, seconds);
-		else
-			ask(sums, prefix, number);
+		ask(sums, prefix, number);
 	_exit(0);
 }
 
@@ -123,8 +95,8 @@ int main(int argc, char **argv)
 
 	if (argc == 5 && !strcmp(argv[1], "--answer"))
 		return answer(argv + 2);
-	if (argc != 4 && argc != 5) {
-		fprintf(stderr, "usage: many_requests PREFIX REQUESTERS REQUESTS [SECONDS]\n");
+	if (argc != 4) {
+		fprintf(stderr, "usage: many_requests PREFIX REQUESTERS REQUESTS\n");
 		return 2;
 	}
 	requesters = atoi(argv[2]);
@@ -143,7 +115,7 @@ int main(int argc, char **argv)
 			return 1;
 		}
 		if (!pid)
-			requester(sums, argv[1], requests, argc > 4 ? atoi(argv[4]) : 0);
+			requester(sums, argv[1], requests);
 	}
 	while (wait(&status) > 0)
 		broken += status != 0;
