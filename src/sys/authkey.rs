@@ -289,30 +289,19 @@ impl HandedAuthKey<'_> {
         rejected
     }
 
-    /// Ends a request whose requester is being killed: the target key keeps `error` for no time, and
-    /// leaves the destination keyring, where it would count in the requester's quota until the
-    /// garbage collector comes, minutes later. May sleep.
+    /// Ends a request whose requester is being killed: the target key is rejected with `error`, and
+    /// the garbage collector removes it at once. A key that is only rejected counts in the
+    /// requester's quota for minutes. May sleep.
     ///
     /// Returns whether it was so: an answer may have come first, and then it counts.
     pub(crate) fn give_up(self, error: Error) -> bool {
         let handed = self.0.dismiss();
+        // Not yet with the end of the authorisation key, which has the garbage collector run.
+        let rejected = reject(&handed.target, None, error, 0);
 
-        // SAFETY: By the type invariant the record is valid, and it holds a reference on the
-        // keyring.
-        let destination =
-            unsafe { Keyring::from_ptr((*record(handed.revocation.key())).dest_keyring) };
-
-        // First, because another request that finds no key under construction puts one of its own
-        // into this one's place. add_key(2) can do that at any time.
-        let destination = destination.filter(|destination| destination.has_link(&handed.target));
-        if let Some(destination) = &destination {
-            destination.unlink(&handed.target);
-        }
-        let rejected = handed.reject(error, 0);
-        if rejected && destination.is_none() {
-            // The link was not found, because the agent has shortened the key's life, or its owner
-            // has changed the permissions. The garbage collector finds it.
-            handed.target.invalidate();
+        if rejected {
+            // SAFETY: The key is valid.
+            unsafe { bindings::keyagent_helper_expire_long_ago(handed.target.as_ptr()) };
         }
         handed.revoke_later();
         rejected

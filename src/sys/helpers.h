@@ -33,7 +33,7 @@ struct key_restriction *keyagent_helper_agents_only(const char *params,
 key_ref_t keyagent_helper_make_key_ref(struct key *key, bool possessed);
 struct key *keyagent_helper_key_ref_to_ptr(key_ref_t ref);
 unsigned int keyagent_helper_key_usage(const struct key *key);
-bool keyagent_helper_has_link(struct key *keyring, struct key *key);
+void keyagent_helper_expire_long_ago(struct key *key);
 void keyagent_helper_end_waits(struct key *key);
 
 bool keyagent_helper_task_is_exiting(struct task_struct *task);

@@ -34,18 +34,15 @@ void keyagent_helper_key_keep(struct key *key)
 }
 
 /*
- * Whether the keyring itself has a link to this very key, and not to another one of the
- * same type and description, as the current task finds it there.
+ * Has the garbage collector remove a key that has expired the next time that it runs,
+ * and not key_gc_delay after the key's expiry. Searches pass over the key as before, while
+ * they fail when they come to one that was invalidated.
  */
-bool keyagent_helper_has_link(struct key *keyring, struct key *key)
+void keyagent_helper_expire_long_ago(struct key *key)
 {
-	key_ref_t ref = keyring_search(make_key_ref(keyring, true), key->type,
-				       key->description, false);
-	bool found = !IS_ERR(ref) && key_ref_to_ptr(ref) == key;
-
-	if (!IS_ERR(ref))
-		key_ref_put(ref);
-	return found;
+	down_write(&key->sem);
+	key->expiry = -(time64_t)U32_MAX;
+	up_write(&key->sem);
 }
 
 void keyagent_helper_end_waits(struct key *key)

@@ -231,14 +231,6 @@ impl Keyring {
         to_result(unsafe { kbindings::key_link(self.0.as_ptr(), key.as_ptr()) })
     }
 
-    /// Whether the keyring itself has a link to the key, as the current task finds it with its
-    /// subjective credentials. May sleep.
-    pub(super) fn has_link(&self, key: &Key) -> bool {
-        // SAFETY: Both keys are valid, the first is a keyring, and the type of the second stays
-        // registered: the caller runs a request for a key of it.
-        unsafe { bindings::keyagent_helper_has_link(self.0.as_ptr(), key.as_ptr()) }
-    }
-
     /// Unlinks a key from the keyring; one that is not there is no error. May sleep.
     ///
     /// The key service looks for the type and the description: a key that took the place of this
