@@ -259,11 +259,14 @@ fn first_slice(count: u32) -> i64 {
     (FIRST_SLICE * times).min(LAST_SLICE)
 }
 
-/// How an agent answered for a key that it has constructed.
+/// How a request ended whose key is not under construction any more.
 fn answered(target: &Key) -> Outcome {
     if target.is_positive() {
         Outcome::Served
-    } else {
+    } else if target.is_negative() {
         Outcome::Rejected
+    } else {
+        // The watchdog came.
+        Outcome::TimedOut
     }
 }

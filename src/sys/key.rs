@@ -147,12 +147,22 @@ impl Key {
 
     /// Whether the key was instantiated positively.
     pub(crate) fn is_positive(&self) -> bool {
+        // `KEY_IS_POSITIVE`.
+        self.state() == 1
+    }
+
+    /// Whether the key was rejected.
+    pub(crate) fn is_negative(&self) -> bool {
+        // Minus the error.
+        self.state() < 0
+    }
+
+    fn state(&self) -> i16 {
         // SAFETY: The key is valid. The C side reads the state with acquire semantics, which the
         // pairing in `mark_key_instantiated()` needs before the payload is looked at.
         let state: &Atomic<i16> =
             unsafe { Atomic::from_ptr((&raw mut (*self.as_ptr()).state).cast()) };
-        // `KEY_IS_POSITIVE`.
-        state.load(Acquire) == 1
+        state.load(Acquire)
     }
 
     /// Fails with the reason when the key is revoked, expired or invalidated.

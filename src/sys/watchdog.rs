@@ -74,7 +74,10 @@ impl Watchdog {
             return;
         }
         for key in &keys {
-            key.invalidate();
+            // An answer that has come meanwhile counts.
+            if key.is_under_construction() {
+                key.invalidate();
+            }
         }
 
         // add_key(2) finds a key valid, does not wait for one that is not under construction, and
