@@ -99,7 +99,7 @@ pub(crate) fn timeout(requester: &Requester) -> Delta {
 }
 
 /// Whether the request is request_key(2)'s, which can be restarted.
-fn is_syscall(requester: &Requester) -> bool {
+pub(crate) fn is_syscall(requester: &Requester) -> bool {
     // What the kernel does under other credentials, it does for a caller of its own.
     !requester.is_overridden() && task::current_calls_request_key()
 }

@@ -136,6 +136,11 @@ impl Server {
         if task::current_is_killed() {
             return Err((authkey, Outcome::Dying));
         }
+        // The original fails at once now. One system call can make many such requests, and a suspend
+        // would fail if each of them waited.
+        if task::current_is_freezing() && !answer::is_syscall(requester) {
+            return Err((authkey, Outcome::Suspending));
+        }
 
         let mut outcome = Outcome::NoAgent;
         for _ in 0..MAX_DEAD_AGENTS {

@@ -55,6 +55,7 @@ unsigned int keyagent_helper_queued_signals(struct task_struct *task, int sig,
 
 bool keyagent_helper_current_is_killed(void);
 bool keyagent_helper_current_calls_request_key(void);
+bool keyagent_helper_current_is_freezing(void);
 bool keyagent_helper_current_is_being_frozen(void);
 void keyagent_helper_restart_current(void);
 

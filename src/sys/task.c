@@ -72,9 +72,15 @@ bool keyagent_helper_current_calls_request_key(void)
 	return nr == __NR_request_key;
 }
 
+/* For a suspend, or by the freezer of cgroup v1. */
+bool keyagent_helper_current_is_freezing(void)
+{
+	return freezing(current);
+}
+
 bool keyagent_helper_current_is_being_frozen(void)
 {
-	return freezing(current) ||
+	return keyagent_helper_current_is_freezing() ||
 	       READ_ONCE(current->jobctl) & JOBCTL_TRAP_FREEZE;
 }
 

@@ -229,7 +229,13 @@ pub(crate) fn current_calls_request_key() -> bool {
     unsafe { bindings::keyagent_helper_current_calls_request_key() }
 }
 
-/// Whether the freezer waits for the current task: for a suspend, or in its cgroup.
+/// Whether the freezer waits for the current task: for a suspend, or in its cgroup of version 1.
+pub(crate) fn current_is_freezing() -> bool {
+    // SAFETY: Always safe to call.
+    unsafe { bindings::keyagent_helper_current_is_freezing() }
+}
+
+/// The same, or in its cgroup of version 2, which has no time limit.
 pub(crate) fn current_is_being_frozen() -> bool {
     // SAFETY: Always safe to call.
     unsafe { bindings::keyagent_helper_current_is_being_frozen() }

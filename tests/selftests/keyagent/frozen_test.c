@@ -394,4 +394,64 @@ TEST_F(kernel, waits)
 	expect_kept(_metadata, self, "agent");
 }
 
+#undef DATA
+
+/* --------------------------------------- a system call with many such requests */
+
+#define PM_TIMEOUT	"/sys/power/pm_freeze_timeout"
+
+FIXTURE(many)
+{
+	struct agent agent;
+	struct kernel_requester r;
+	struct outcomes before;
+	char pm_timeout[16];
+};
+
+FIXTURE_SETUP(many)
+{
+	const struct agent_opts opts = { .plan.action = AGENT_HOLD };
+
+	module_required(_metadata);
+	if (!suspend_possible() ||
+	    !file_read(PM_TIMEOUT, self->pm_timeout, sizeof(self->pm_timeout)))
+		SKIP(_exit(KSFT_SKIP), "the kernel or the user cannot do that");
+	ASSERT_EQ(0, module_reload("timeout_ms=15000"));
+	ASSERT_EQ(0, write_word(PM_TIMEOUT, 0, "25000"));
+	test_session(_metadata);
+	test_module_load(_metadata);
+	ASSERT_TRUE(outcomes_read(&self->before));
+	agent_start(_metadata, &self->agent, &opts);
+}
+
+FIXTURE_TEARDOWN(many)
+{
+	if (self->r.pid > 0) {
+		kill(self->r.pid, SIGKILL);
+		kernel_request_finish(&self->r);
+	}
+	agent_stop(&self->agent);
+	wait_until((test_module_unload(), access(TEST_FILE, F_OK)));
+	suspend_clean_up();
+	EXPECT_EQ(0, write_word(PM_TIMEOUT, 0, self->pm_timeout));
+	EXPECT_EQ(0, module_reload(""));
+}
+
+/* The suspend waits for one request, and not for the next, which no agent gets. */
+TEST_F_TIMEOUT(many, suspend_waits_for_one, 90)
+{
+	static const char * const names[] = { "timed_out", "suspending" };
+
+	kernel_request_start(_metadata, &self->r, "twice", unique("twice"), NULL);
+	agent_wait_asked(_metadata, &self->agent, 1);
+	ASSERT_TRUE(wait_until(is_asleep(self->r.pid)));
+	freeze_system(_metadata, NULL, 0);
+	/* The kernel starts no programs while it suspends. */
+	EXPECT_STREQ("errno 16", kernel_request_finish(&self->r));
+	self->r.pid = 0;
+	EXPECT_EQ(1, agent_asked(&self->agent));
+	expect_outcomes(_metadata, &self->before, names, ARRAY_SIZE(names));
+	expect_settled(_metadata, &self->agent);
+}
+
 KEYAGENT_HARNESS_MAIN

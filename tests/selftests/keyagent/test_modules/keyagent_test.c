@@ -11,6 +11,9 @@
  *	dying DESC	the same as "user", with SIGKILL pending for the writer
  *	keep DESC	the same as "user"; once it has failed, every later "keep"
  *			fails with the same error, as cifs keeps that of a mount
+ *	twice DESC	the same as "user" and, however that ends, a second time, for
+ *			DESC with "-2" after it, as a file system asks for an owner and
+ *			for a group; the second answer
  *	dns NAME	an address, for the net namespace of the writer
  *	last -		what the last "dying" was answered
  *
@@ -125,6 +128,19 @@ static int ask_keep(const char *desc, struct answer *answer)
 	return ret;
 }
 
+static int ask_twice(const char *desc, struct answer *answer)
+{
+	char *second = kasprintf(GFP_KERNEL, "%s-2", desc);
+	int ret;
+
+	if (!second)
+		return -ENOMEM;
+	ask_user(desc, answer);
+	ret = ask_user(second, answer);
+	kfree(second);
+	return ret;
+}
+
 struct errand {
 	const char *desc;
 	struct answer *answer;
@@ -182,6 +198,7 @@ static const struct {
 	{ "dying ", ask_dying },
 	{ "last ", ask_last },
 	{ "keep ", ask_keep },
+	{ "twice ", ask_twice },
 	{ "dns ", ask_dns },
 };
 
