@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The hook on call_sbin_request_key(), and its test at load.
+ * The hooks on call_sbin_request_key() and key_reject_and_link(), and their test at
+ * load.
  *
  * The key service calls that function for each key type without an actor of its
  * own. An ftrace_ops at its entry changes the instruction pointer to an actor of
@@ -12,8 +13,11 @@
  * reads. The handler leaves such a call alone. Nothing is looked up or locked,
  * and tail calls and return trampolines do not matter.
  *
- * To hook a second function takes a handler, a struct keyagent_hook and a call of
- * hook_add().
+ * A call of key_reject_and_link() with an error that user space must not choose is
+ * refused: see reject_handler().
+ *
+ * To hook another function takes a handler, a struct keyagent_hook and a place in
+ * all_hooks.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -46,6 +50,9 @@
 /* How often to try again while a BPF trampoline of the function changes. */
 #define MAX_TRIES 100
 
+/* The greatest error that user space may see; include/linux/errno.h has the others. */
+#define MAX_USER_ERROR 511
+
 struct keyagent_hook {
 	const char *symbol;
 	struct ftrace_ops ops;
@@ -61,7 +68,7 @@ static const void *upcall_server;
 /* Whether keys of all types are redirected, and not only those of the test. */
 static bool upcall_live;
 
-static bool test_was_redirected;
+static bool test_was_redirected, test_was_refused;
 
 static int test_instantiate(struct key *key, struct key_preparsed_payload *prep)
 {
@@ -84,6 +91,8 @@ static int reject_test(struct key *authkey)
 	struct key *target = get_request_key_auth(authkey)->target_key;
 
 	WRITE_ONCE(test_was_redirected, true);
+	WRITE_ONCE(test_was_refused, key_reject_and_link(target, 0, EIOCBQUEUED,
+							 NULL, authkey) == -EINVAL);
 	key_reject_and_link(target, 0, ENOKEY, NULL, authkey);
 	key_revoke(authkey);
 	return -ENOKEY;
@@ -139,6 +148,43 @@ static struct keyagent_hook upcall_hook = {
 			 FTRACE_OPS_FL_PERMANENT,
 	},
 };
+
+/* Runs in the place of key_reject_and_link(). hook_remove() waits for it. */
+static int refused_reject(struct key *key, unsigned int timeout,
+			  unsigned int error, struct key *keyring,
+			  struct key *authkey)
+{
+	return -EINVAL;
+}
+
+/*
+ * Called by ftrace at the entry of key_reject_and_link().
+ *
+ * keyctl_reject() excludes four of the errors above 511, which are the kernel's own.
+ * Callers in the kernel get the error of a rejected key as it is, and EIOCBQUEUED, for
+ * one, is a BUG() in new_sync_write(). Without the module, only programs of root's can
+ * reject keys.
+ */
+static void notrace reject_handler(unsigned long ip, unsigned long parent_ip,
+				   struct ftrace_ops *ops,
+				   struct ftrace_regs *fregs)
+{
+	if ((unsigned int)ftrace_regs_get_argument(fregs, 2) <= MAX_USER_ERROR)
+		return;
+	ftrace_regs_set_instruction_pointer(fregs,
+					    (unsigned long)refused_reject);
+}
+
+static struct keyagent_hook reject_hook = {
+	.symbol = "key_reject_and_link",
+	.ops = {
+		.func = reject_handler,
+		.flags = FTRACE_OPS_FL_SAVE_ARGS | FTRACE_OPS_FL_IPMODIFY |
+			 FTRACE_OPS_FL_PERMANENT,
+	},
+};
+
+static struct keyagent_hook *const all_hooks[] = { &reject_hook, &upcall_hook };
 
 /* Hooks nothing: tells whether ftrace is enabled. */
 static void notrace idle_handler(unsigned long ip, unsigned long parent_ip,
@@ -210,7 +256,7 @@ static int register_ops(struct ftrace_ops *ops)
 static void hook_remove(struct keyagent_hook *hook)
 {
 	unregister_ftrace_function(&hook->ops);
-	/* For calls that were redirected and have dropped the module. */
+	/* For calls that were redirected and hold no reference, or no more. */
 	synchronize_rcu_tasks();
 	ftrace_free_filter(&hook->ops);
 }
@@ -246,6 +292,28 @@ static int hook_add(struct keyagent_hook *hook)
 		ftrace_free_filter(&hook->ops);
 	}
 	return ret;
+}
+
+/* Removes the first @count. */
+static void hooks_remove(size_t count)
+{
+	while (count--)
+		hook_remove(all_hooks[count]);
+}
+
+static int hooks_add(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(all_hooks); i++) {
+		int ret = hook_add(all_hooks[i]);
+
+		if (ret) {
+			hooks_remove(i);
+			return ret;
+		}
+	}
+	return 0;
 }
 
 /* Requests a key that only the hook can see, with a keyring that is nobody's. */
@@ -294,8 +362,13 @@ static int hook_test(void)
 	WRITE_ONCE(test_was_redirected, false);
 	ret = request_test_key();
 	unregister_key_type(&test_type);
-	if (READ_ONCE(test_was_redirected))
-		return 0;
+	if (READ_ONCE(test_was_redirected)) {
+		if (READ_ONCE(test_was_refused))
+			return 0;
+		pr_err("calls do not come to the hook on %s()\n",
+		       reject_hook.symbol);
+		return -EOPNOTSUPP;
+	}
 
 	/* The request did not get as far as the function. */
 	if (ret == -EDQUOT || ret == -ENOMEM) {
@@ -318,12 +391,12 @@ int keyagent_hook_upcalls(keyagent_actor_t actor, const void *server)
 
 	upcall_actor = actor;
 	upcall_server = server;
-	ret = hook_add(&upcall_hook);
+	ret = hooks_add();
 	if (ret)
 		return ret;
 	ret = hook_test();
 	if (ret) {
-		hook_remove(&upcall_hook);
+		hooks_remove(ARRAY_SIZE(all_hooks));
 		return ret;
 	}
 	/* Pairs with the acquire in upcall_handler(). */
@@ -334,7 +407,7 @@ int keyagent_hook_upcalls(keyagent_actor_t actor, const void *server)
 /* Waits for the last instructions of calls that were redirected. */
 void keyagent_unhook_upcalls(void)
 {
-	hook_remove(&upcall_hook);
+	hooks_remove(ARRAY_SIZE(all_hooks));
 }
 
 /* The call that was redirected, as it would have been. */

@@ -48,7 +48,7 @@ FIXTURE_VARIANT_ADD(rejected, eacces) { AGENT_REJECT, EACCES, EACCES };
 FIXTURE_VARIANT_ADD(rejected, eperm) { AGENT_REJECT, EPERM, EPERM };
 FIXTURE_VARIANT_ADD(rejected, etimedout) { AGENT_REJECT, ETIMEDOUT, ETIMEDOUT };
 FIXTURE_VARIANT_ADD(rejected, eintr) { AGENT_REJECT, EINTR, EINTR };
-FIXTURE_VARIANT_ADD(rejected, largest) { AGENT_REJECT, 4094, 4094 };
+FIXTURE_VARIANT_ADD(rejected, largest) { AGENT_REJECT, 511, 511 };
 FIXTURE_VARIANT_ADD(rejected, negated) {
 	.action = AGENT_NEGATE,
 	.seen = ENOKEY,
@@ -127,10 +127,15 @@ TEST_F(reject, reject_without_a_life)
 	EXPECT_EQ(2, agent_asked(&self->a));
 }
 
-/* What the core does not take as an errno: the agent may still answer. */
+/*
+ * Neither errors that the key service refuses nor those above 511, which are the
+ * kernel's own, as EIOCBQUEUED (529): the agent may still answer.
+ */
 static long custom_bad_errno(struct agent *a, key_serial_t key)
 {
-	static const int bad[] = { 0, 4095, 4096, 512, 513, 514, 516 };
+	static const int bad[] = {
+		0, 4095, 4096, 512, 513, 514, 516, 515, 517, 529, 4094,
+	};
 	unsigned int i;
 
 	(void)a;
