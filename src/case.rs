@@ -66,6 +66,8 @@ pub(crate) fn may_answer(
             Some(grantor) => Some(process(grantor)),
             None => Some(Process::GONE),
         },
+        is_seen: thread.sees(&current)
+            && grantor.as_ref().is_none_or(|grantor| thread.sees(grantor)),
         granted_is_grantors,
     };
 

@@ -79,6 +79,8 @@ outcomes! {
     Withdrawn => c"withdrawn",
     /// The rule denies the authority: the agent is in another user namespace.
     DeniedUserNamespace => c"denied_user_ns",
+    /// The rule denies the authority: the agent's pid namespace does not have the requester.
+    DeniedPidNamespace => c"denied_pid_ns",
     /// The rule denies the authority: the agent is another user.
     DeniedUser => c"denied_user",
     /// The rule denies the authority: the agent is in another group.
@@ -112,6 +114,7 @@ impl Outcome {
         matches!(
             self,
             Self::DeniedUserNamespace
+                | Self::DeniedPidNamespace
                 | Self::DeniedUser
                 | Self::DeniedGroup
                 | Self::DeniedCapabilities

@@ -143,6 +143,8 @@ pub(crate) struct Case {
     /// The process whose keyrings the authority opens, the grantor, if that is another one: the
     /// requester is itself answering a request.
     pub(crate) grantor: Option<Process>,
+    /// Whether the agent's pid namespace has both processes.
+    pub(crate) is_seen: bool,
     /// Whether the credentials whose keyrings the authority opens are those that the grantor has
     /// now. If not, the kernel had overridden them, or the grantor has changed them or is gone.
     pub(crate) granted_is_grantors: bool,
@@ -171,6 +173,8 @@ pub(crate) enum Power {
 pub(crate) enum Denial {
     /// It lives in another user namespace than the requester.
     UserNamespace,
+    /// It lives in a pid namespace in which the requester has no number.
+    PidNamespace,
     /// It is another user than the requester, or not one user alone.
     User,
     /// The same for the groups.
@@ -191,6 +195,7 @@ impl From<Denial> for Outcome {
     fn from(denial: Denial) -> Self {
         match denial {
             Denial::UserNamespace => Self::DeniedUserNamespace,
+            Denial::PidNamespace => Self::DeniedPidNamespace,
             Denial::User => Self::DeniedUser,
             Denial::Group => Self::DeniedGroup,
             Denial::Capabilities => Self::DeniedCapabilities,
@@ -218,6 +223,10 @@ fn unless(has_power: impl Fn() -> bool, denial: Denial) -> Result<(), Denial> {
 /// for keys with the tag of a net namespace: it is the requester's, and not the one that the request
 /// is about.
 pub(crate) fn judge(case: &Case, has: impl Fn(Power) -> bool) -> Result<(), Denial> {
+    // No power makes up for it: ptrace(2) names a process by its number.
+    if !case.is_seen {
+        return Err(Denial::PidNamespace);
+    }
     if case.subjective.is_some() || !case.granted_is_grantors {
         unless(|| has(Power::AdministerSystem), Denial::Overridden)?;
     }

@@ -44,6 +44,7 @@ const GRANTED: Case = Case {
     granted: None,
     requester: OPEN,
     grantor: None,
+    is_seen: true,
     granted_is_grantors: true,
 };
 
@@ -168,6 +169,15 @@ mod table {
                 assert_eq!(with(&case, &others), Err(denial));
             }
         }
+    }
+
+    #[test]
+    fn what_the_agent_does_not_see_it_may_not_answer() {
+        let case = Case {
+            is_seen: false,
+            ..GRANTED
+        };
+        assert_eq!(judge(&case, |_| true), Err(Denial::PidNamespace));
     }
 
     #[test]

@@ -48,7 +48,8 @@ bool keyagent_helper_task_same_label(struct task_struct *a,
 				     struct task_struct *b);
 bool keyagent_helper_exec_trylock(struct task_struct *task);
 void keyagent_helper_exec_unlock(struct task_struct *task);
-pid_t keyagent_helper_current_pid_for(struct task_struct *task);
+pid_t keyagent_helper_tgid_seen_by(struct task_struct *task,
+				   struct task_struct *viewer);
 bool keyagent_helper_sees_signal(struct task_struct *task, int sig);
 unsigned int keyagent_helper_queued_signals(struct task_struct *task, int sig,
 					    int code);

@@ -17,7 +17,8 @@ use kernel::{
     bindings as kbindings,
     cred::Credential,
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    task::Task, //
 };
 
 /// `si_code` of the signal, as in `include/uapi/linux/keyagent.h`.
@@ -86,7 +87,7 @@ impl RtSignal {
         let (pid, uid) = unsafe {
             let real = (*requester.real().as_ptr()).uid;
             (
-                bindings::keyagent_helper_current_pid_for(thread.as_ptr()),
+                bindings::keyagent_helper_tgid_seen_by(Task::current_raw(), thread.as_ptr()),
                 kbindings::from_kuid_munged((*agent.as_ptr()).user_ns, real),
             )
         };

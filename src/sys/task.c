@@ -154,16 +154,17 @@ void keyagent_helper_exec_unlock(struct task_struct *task)
 	up_read(&task->signal->exec_update_lock);
 }
 
-/* The current process' number as @task sees it, 0 when it does not. */
-pid_t keyagent_helper_current_pid_for(struct task_struct *task)
+/* The number of @task's process in the pid namespace of @viewer, 0 if it has none. */
+pid_t keyagent_helper_tgid_seen_by(struct task_struct *task,
+				   struct task_struct *viewer)
 {
 	struct pid_namespace *ns;
 	pid_t nr = 0;
 
 	rcu_read_lock();
-	ns = task_active_pid_ns(task);
+	ns = task_active_pid_ns(viewer);
 	if (ns)
-		nr = task_tgid_nr_ns(current, ns);
+		nr = task_tgid_nr_ns(task, ns);
 	rcu_read_unlock();
 	return nr;
 }

@@ -164,6 +164,12 @@ impl Thread {
         unsafe { bindings::keyagent_helper_task_tgid(self.as_ptr()) }
     }
 
+    /// Whether the other thread's process has a number in the pid namespace of this thread.
+    pub(crate) fn sees(&self, other: &Self) -> bool {
+        // SAFETY: Both tasks are valid.
+        unsafe { bindings::keyagent_helper_tgid_seen_by(other.as_ptr(), self.as_ptr()) != 0 }
+    }
+
     /// Whether it is the calling thread.
     pub(crate) fn is_current(&self) -> bool {
         self.as_ptr() == Task::current_raw()

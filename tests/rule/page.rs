@@ -6,7 +6,7 @@
 //! there. The page names all that is wrong with a request, in no order, so this does, too.
 
 /// What may be wrong, a bit for each.
-pub type Objections = u8;
+pub type Objections = u16;
 
 pub const USER_NS: Objections = 1 << 0;
 pub const USER: Objections = 1 << 1;
@@ -16,6 +16,7 @@ pub const NOT_DUMPABLE: Objections = 1 << 4;
 pub const LABEL: Objections = 1 << 5;
 pub const NO_NEW_PRIVS: Objections = 1 << 6;
 pub const OVERRIDDEN: Objections = 1 << 7;
+pub const PID_NS: Objections = 1 << 8;
 
 /// A set of credentials.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +90,8 @@ pub struct Request {
     /// The requester, and the process whose keyrings the authkey opens. It may be the same.
     pub processes: [Process; 2],
     pub agent_no_new_privs: bool,
+    /// "It has a process ID in the agent's PID namespace", for both processes.
+    pub seen: bool,
     /// "The credentials are overridden", or "the authkey grants credentials that are not, or not
     /// any more, those of the process that they are said to be of".
     pub overridden: bool,
@@ -118,5 +121,6 @@ pub fn objections(request: &Request) -> Objections {
     } else {
         0
     };
-    about_owners | about_processes | about_override
+    let about_namespace = if request.seen { 0 } else { PID_NS };
+    about_owners | about_processes | about_override | about_namespace
 }

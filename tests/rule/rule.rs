@@ -20,6 +20,7 @@ mod outcome {
     #[allow(dead_code, clippy::enum_variant_names)]
     pub(crate) enum Outcome {
         DeniedUserNamespace,
+        DeniedPidNamespace,
         DeniedUser,
         DeniedGroup,
         DeniedCapabilities,
@@ -52,6 +53,7 @@ use policy::{
 fn objection(denial: Denial) -> Objections {
     match denial {
         Denial::UserNamespace => page::USER_NS,
+        Denial::PidNamespace => page::PID_NS,
         Denial::User => page::USER,
         Denial::Group => page::GROUP,
         Denial::Capabilities => page::CAPABILITIES,
@@ -140,6 +142,7 @@ fn plain(agents: &Credentials, theirs: &Credentials) -> Case {
         granted: None,
         requester: OPEN,
         grantor: None,
+        is_seen: true,
         granted_is_grantors: true,
     }
 }
@@ -291,7 +294,7 @@ fn process(flaws: usize) -> Process {
 
 /// The parts of a case, each with how many values it has. Where a part can be missing, that is its
 /// last value.
-const SIZES: [usize; 7] = [FLAWS, FLAWS + 1, FLAWS + 1, 8, 9, 2, 2];
+const SIZES: [usize; 8] = [FLAWS, FLAWS + 1, FLAWS + 1, 8, 9, 2, 2, 2];
 
 /// One value of each part.
 type Values = [usize; SIZES.len()];
@@ -322,7 +325,7 @@ fn steps(values: &Values) -> Vec<usize> {
 }
 
 fn case_of(values: &Values) -> Case {
-    let [real, subjective, granted, requester, grantor, agent, foreign] = *values;
+    let [real, subjective, granted, requester, grantor, agent, foreign, unseen] = *values;
     let standing = |flaws| standing(&SAME, &flawed(flaws));
     Case {
         agent: identity(&SAME),
@@ -332,6 +335,7 @@ fn case_of(values: &Values) -> Case {
         granted: (granted < FLAWS).then(|| standing(granted)),
         requester: process(requester),
         grantor: (grantor < 8).then(|| process(grantor)),
+        is_seen: unseen == 0,
         granted_is_grantors: foreign == 0,
     }
 }
@@ -345,12 +349,13 @@ struct Question {
     programs: [Powers; 2],
     of_processes: [Powers; 2],
     agent_no_new_privs: bool,
+    seen: bool,
     overridden: bool,
 }
 
 impl Question {
     fn new(values: &Values) -> Self {
-        let [real, subjective, granted, requester, grantor, agent, foreign] = *values;
+        let [real, subjective, granted, requester, grantor, agent, foreign, unseen] = *values;
         let about = |flaws| page::about_credentials(&SAME, &flawed(flaws));
         let own = (about(real), bit(Power::TraceReal));
         let or_own = |flaws, power| {
@@ -375,6 +380,7 @@ impl Question {
             programs: [asking.1, granting.1],
             of_processes: [asking.2, granting.2],
             agent_no_new_privs: agent == 1,
+            seen: unseen == 0,
             overridden: subjective < FLAWS || foreign == 1,
         }
     }
@@ -395,6 +401,7 @@ impl Question {
             owners: [owner(0), owner(1), owner(2)],
             processes: [process(0), process(1)],
             agent_no_new_privs: self.agent_no_new_privs,
+            seen: self.seen,
             overridden: self.overridden,
             administrator: powers & bit(Power::AdministerSystem) != 0,
         }
@@ -441,6 +448,11 @@ fn check_that_powers_are_asked_for_last(values: &Values, granted: u64) {
         true
     });
 
+    if values[7] == 1 {
+        assert_eq!(verdict, Err(Denial::PidNamespace));
+        assert_eq!(asked.get(), 0);
+        return;
+    }
     assert_eq!(verdict, Ok(()));
     for power in (0..6).map(|place| 1 << place) {
         let is_needed = granted >> (ALL_POWERS & !power) & 1 == 0;

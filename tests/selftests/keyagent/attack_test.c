@@ -272,6 +272,26 @@ TEST_F(attack, administrator_for_not_dumpable)
 	EXPECT_EQ(1, agent_asked(&self->agent));
 }
 
+/* ------------------------------------------------- from within a pid namespace */
+
+/* As a container without a user namespace of its own: not even root sees the host. */
+TEST_F(attack, from_a_pid_namespace)
+{
+	self->opts.clone_flags = CLONE_NEWPID;
+	agent_start(_metadata, &self->agent, &self->opts);
+	request(_metadata, self, become_user);
+	expect_passed_over(_metadata, self, "denied_pid_ns");
+}
+
+TEST_F(attack, root_from_a_pid_namespace)
+{
+	self->opts.clone_flags = CLONE_NEWPID;
+	self->opts.prepare = NULL;
+	agent_start(_metadata, &self->agent, &self->opts);
+	request(_metadata, self, become_user);
+	expect_passed_over(_metadata, self, "denied_pid_ns");
+}
+
 /* -------------------------------------------------------------- no_new_privs */
 
 static long prepare_no_new_privs(struct agent *a __maybe_unused)

@@ -205,18 +205,7 @@ FIXTURE_TEARDOWN(pidns)
 	agent_stop(&self->a);
 }
 
-/* The agent cannot see the requester: 0. */
-TEST_F(pidns, invisible_requester)
-{
-	key_serial_t key = sys_request_key("user", unique("pidns"), "x", 0);
-
-	ASSERT_LT(0, key);
-	ASSERT_EQ(1, agent_asked(&self->a));
-	expect_siginfo(_metadata, &self->a, 0, key, 0, getuid());
-	expect_settled(_metadata, &self->a);
-}
-
-/* It can: the number is the one in its own namespace. */
+/* The number is the one in the agent's own namespace. */
 static long request_from_below(struct agent *a, const void *arg)
 {
 	pid_t pid = fork();
