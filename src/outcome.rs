@@ -63,7 +63,8 @@ outcomes! {
     Worker => c"worker",
     /// The requester had been killed before the request.
     Dying => c"dying",
-    /// The system is being suspended, and the kernel asks for itself: that cannot be restarted.
+    /// The task is to freeze, for a suspend or by cgroup v1, and the kernel asks for itself: that
+    /// cannot be restarted.
     Suspending => c"suspending",
     /// The threads of all agents that were found have ended.
     DeadAgent => c"dead_agent",

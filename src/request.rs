@@ -136,8 +136,8 @@ impl Server {
         if task::current_is_killed() {
             return Err((authkey, Outcome::Dying));
         }
-        // The original fails at once now. One system call can make many such requests, and a suspend
-        // would fail if each of them waited.
+        // During a suspend the original fails at once. One system call can make many such requests,
+        // and the suspend would fail if each of them waited. It is the same for cgroup v1.
         if task::current_is_freezing() && !answer::is_syscall(requester) {
             return Err((authkey, Outcome::Suspending));
         }
