@@ -27,6 +27,7 @@
 #define ON_HOST		0
 #define INSIDE		1
 #define SUBSCRIBED	2
+#define SEEN		4	/* on the host but for the pid namespace */
 
 /* ---------------------------------------------------------------- modules */
 
@@ -185,12 +186,12 @@ static __maybe_unused long enter(const struct agent *a, int where)
 	if (where & SUBSCRIBED &&
 	    keyctl_link(a->sh->key, KEY_SPEC_SESSION_KEYRING))
 		return -errno;
-	if (!(where & INSIDE))
+	if (!(where & (INSIDE | SEEN)))
 		return 0;
 	fd = syscall(__NR_pidfd_open, a->pid, 0);
 	if (fd < 0)
 		return -errno;
-	return neg_errno(setns(fd, CONTAINER_FLAGS));
+	return neg_errno(setns(fd, where & INSIDE ? CONTAINER_FLAGS : CLONE_NEWPID));
 }
 
 /*
