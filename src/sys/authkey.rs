@@ -296,7 +296,8 @@ impl HandedAuthKey<'_> {
     /// Returns whether it was so: an answer may have come first, and then it counts.
     pub(crate) fn give_up(self, error: Error) -> bool {
         let handed = self.0.dismiss();
-        // Not yet with the end of the authorisation key, which has the garbage collector run.
+        // The authorisation key is invalidated later: that has the garbage collector run, which has
+        // to find the expiry.
         let rejected = reject(&handed.target, None, error, 0);
 
         if rejected {

@@ -3,8 +3,8 @@
  * The hooks on call_sbin_request_key() and key_reject_and_link(), and their test at
  * load.
  *
- * The key service calls that function for each key type without an actor of its
- * own. An ftrace_ops at its entry changes the instruction pointer to an actor of
+ * The key service calls call_sbin_request_key() for each key type without an actor
+ * of its own. An ftrace_ops at its entry changes the instruction pointer to an actor of
  * this module. IPMODIFY excludes live patches of the same function, PERMANENT
  * excludes kernel.ftrace_enabled=0. Tracers, kprobes and BPF programs may share
  * the function.
@@ -256,7 +256,7 @@ static int register_ops(struct ftrace_ops *ops)
 static void hook_remove(struct keyagent_hook *hook)
 {
 	unregister_ftrace_function(&hook->ops);
-	/* For calls that were redirected and hold no reference, or no more. */
+	/* For redirected calls that hold no reference to the module. */
 	synchronize_rcu_tasks();
 	ftrace_free_filter(&hook->ops);
 }
