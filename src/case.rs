@@ -67,7 +67,9 @@ pub(crate) fn may_answer(
             None => Some(Process::GONE),
         },
         is_seen: thread.sees(&current)
-            && grantor.as_ref().is_none_or(|grantor| thread.sees(grantor)),
+            && grantor
+                .as_ref()
+                .is_none_or(|grantor| grantor.is_current() || thread.sees(grantor)),
         granted_is_grantors,
     };
 

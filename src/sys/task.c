@@ -164,7 +164,7 @@ pid_t keyagent_helper_tgid_seen_by(struct task_struct *task,
 	rcu_read_lock();
 	ns = task_active_pid_ns(viewer);
 	if (ns)
-		nr = task_tgid_nr_ns(task, ns);
+		nr = pid_nr_ns(task_tgid(task), ns);
 	rcu_read_unlock();
 	return nr;
 }
