@@ -287,7 +287,7 @@ impl<'a> Account<'a> {
             agent.tally().count(outcome);
             tgid = number;
         }
-        trace::request_end(&self.target, tgid, outcome.name(), self.start.elapsed());
+        trace::request_end(&self.target, tgid, outcome.name(), self.start);
     }
 }
 

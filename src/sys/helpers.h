@@ -99,6 +99,7 @@ void keyagent_helper_trace_request_start(const char *type, s32 key);
 void keyagent_helper_trace_handover(const char *type, s32 key,
 				    struct task_struct *agent,
 				    const struct cred *agent_cred, int sig);
+bool keyagent_helper_traces_request_end(void);
 void keyagent_helper_trace_request_end(const char *type, s32 key, pid_t agent,
 				       const char *outcome, u64 latency_ns);
 

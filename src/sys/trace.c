@@ -54,6 +54,11 @@ void keyagent_helper_trace_handover(const char *type, s32 key,
 		audit_other_user(type, key, agent, agent_cred->uid);
 }
 
+bool keyagent_helper_traces_request_end(void)
+{
+	return trace_keyagent_request_end_enabled();
+}
+
 void keyagent_helper_trace_request_end(const char *type, s32 key, pid_t agent,
 				       const char *outcome, u64 latency_ns)
 {

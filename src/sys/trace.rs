@@ -12,7 +12,10 @@ use super::{
 use kernel::{
     cred::Credential,
     prelude::*,
-    time::Delta, //
+    time::{
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// A request for `target` came to the module.
@@ -42,8 +45,14 @@ pub(crate) fn handover(target: &Key, thread: &Thread, agent: &Credential, signal
     }
 }
 
-/// A request for `target` is over for the module. `agent` is 0 when none was asked.
-pub(crate) fn request_end(target: &Key, agent: i32, outcome: &CStr, latency: Delta) {
+/// A request for `target`, which came at `start`, is over for the module. `agent` is 0 when none was
+/// asked.
+pub(crate) fn request_end(target: &Key, agent: i32, outcome: &CStr, start: Instant<Monotonic>) {
+    // The clock is read for this event alone.
+    // SAFETY: Always safe to call.
+    if !unsafe { bindings::keyagent_helper_traces_request_end() } {
+        return;
+    }
     // SAFETY: The strings end with a NUL and are copied.
     unsafe {
         bindings::keyagent_helper_trace_request_end(
@@ -51,7 +60,7 @@ pub(crate) fn request_end(target: &Key, agent: i32, outcome: &CStr, latency: Del
             target.serial(),
             agent,
             outcome.as_char_ptr(),
-            latency.as_nanos().unsigned_abs(),
+            start.elapsed().as_nanos().unsigned_abs(),
         );
     }
 }
