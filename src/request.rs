@@ -136,11 +136,6 @@ impl Server {
         if task::current_is_killed() {
             return Err((authkey, Outcome::Dying));
         }
-        // During a suspend the original fails at once. One system call can make many such requests,
-        // and the suspend would fail if each of them waited. It is the same for cgroup v1.
-        if task::current_is_freezing() && !answer::is_syscall(requester) {
-            return Err((authkey, Outcome::Suspending));
-        }
 
         let mut outcome = Outcome::NoAgent;
         for _ in 0..MAX_DEAD_AGENTS {
@@ -180,6 +175,11 @@ impl Server {
         };
         if thread.is_of_current_process() {
             return Err((authkey, Outcome::OwnProcess));
+        }
+        // During a suspend the original fails at once. One system call can make many such requests,
+        // and the suspend would fail if each of them waited. It is the same for cgroup v1.
+        if task::current_is_freezing() && !answer::is_syscall(requester) {
+            return Err((authkey, Outcome::Suspending));
         }
 
         // From here to the signal the agent's program stays what it is, and the keyring belongs to
