@@ -43,7 +43,6 @@ use crate::{
 use kernel::{
     ffi::c_int,
     prelude::*,
-    sync::aref::ARef,
     time::{
         msecs_to_jiffies,
         Delta,
@@ -83,6 +82,8 @@ pub(crate) struct Request<'a> {
     pub(crate) thread: Thread,
     /// The current task.
     pub(crate) requester: &'a Requester,
+    /// The number of its process as the agent sees it.
+    pub(crate) number: i32,
     /// When the request came.
     pub(crate) since: Instant<Monotonic>,
     /// How long the agent has for it.
@@ -105,21 +106,21 @@ pub(crate) fn is_syscall(requester: &Requester) -> bool {
 }
 
 /// How the agent's part in a request ended.
-pub(crate) enum End {
+pub(crate) enum End<'a> {
     /// The request is over; what the actor has to return.
     Settled(Outcome, c_int),
     /// Nobody has the authority, and the original upcall can have it.
-    GivenBack(Outcome, AuthKey),
+    GivenBack(Outcome, AuthKey<'a>),
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
     /// The agent.
     pub(crate) fn agent(&self) -> &AgentRef {
         self.admission.agent()
     }
 
     /// Waits for the answer, and settles the request or takes it back.
-    pub(crate) fn wait(mut self) -> End {
+    pub(crate) fn wait(mut self) -> End<'a> {
         let answer = self.wait_for_answer();
         let Self {
             authkey,
@@ -162,7 +163,7 @@ impl Request<'_> {
             Outcome::Frozen => (outcome, enokey(), 0, ERESTARTNOINTR),
             _ => (outcome, enokey(), ttl, enokey()),
         };
-        let target: ARef<Key> = authkey.target().into();
+        let target = authkey.target();
         let is_settled = match outcome {
             Outcome::Killed => authkey.give_up(reason),
             // A frozen request begins again, and replaces its key then.
@@ -170,7 +171,7 @@ impl Request<'_> {
         };
         if !is_settled {
             // The answer came first.
-            return End::Settled(answered(&target), 0);
+            return End::Settled(answered(target), 0);
         }
         if matches!(outcome, Outcome::Frozen) {
             task::restart_current();
@@ -244,7 +245,13 @@ impl Request<'_> {
             && !self.thread.is_in_exec()
             && signal.would_be_seen_by(&self.thread)
             && signal
-                .send(&self.thread, &agent_cred, self.requester, serial)
+                .send(
+                    &self.thread,
+                    &agent_cred,
+                    self.requester,
+                    self.number,
+                    serial,
+                )
                 .is_ok()
         {
             self.admission.told();

@@ -12,25 +12,32 @@ use crate::{
         Standing, //
     },
     sys::{
-        authkey::AuthKey,
+        authkey::{
+            AuthKey,
+            Grantor, //
+        },
         cred::{
             self,
             Requester, //
         },
-        task::Thread, //
+        task::{
+            CurrentThread,
+            Thread, //
+        }, //
     }, //
 };
 use kernel::cred::Credential;
 
 /// Whether the agent, a thread with these credentials, may have the authority as things are at this
-/// moment.
+/// moment. `number` is that of the current process as the agent sees it.
 pub(crate) fn may_answer(
     thread: &Thread,
     agent: &Credential,
     requester: &Requester,
-    authkey: &AuthKey,
+    number: i32,
+    authkey: &AuthKey<'_>,
 ) -> Result<(), Denial> {
-    let current = Thread::current();
+    let current = CurrentThread::new();
     let real = requester.real();
     let granted = authkey.granted_cred();
     let grantor = authkey.grantor();
@@ -48,9 +55,9 @@ pub(crate) fn may_answer(
     // The credentials of a process are read before the rest: see Thread::is_dumpable().
     let grants_own = cred::same(granted, real);
     let granted_is_grantors = match &grantor {
-        Some(grantor) if grantor.is_current() => grants_own,
-        Some(grantor) => grantor.cred().is_ok_and(|own| cred::same(granted, &own)),
-        None => false,
+        Grantor::Requester => grants_own,
+        Grantor::Other(grantor) => grantor.cred().is_ok_and(|own| cred::same(granted, &own)),
+        Grantor::Gone => false,
     };
     let case = Case {
         agent: cred::identity(agent),
@@ -62,14 +69,15 @@ pub(crate) fn may_answer(
         granted: (!grants_own).then(|| standing(granted)),
         requester: process(&current),
         grantor: match &grantor {
-            Some(grantor) if grantor.is_current() => None,
-            Some(grantor) => Some(process(grantor)),
-            None => Some(Process::GONE),
+            Grantor::Requester => None,
+            Grantor::Other(grantor) => Some(process(grantor)),
+            Grantor::Gone => Some(Process::GONE),
         },
-        is_seen: thread.sees(&current)
-            && grantor
-                .as_ref()
-                .is_none_or(|grantor| grantor.is_current() || thread.sees(grantor)),
+        is_seen: number != 0
+            && match &grantor {
+                Grantor::Other(grantor) => thread.number_of(grantor) != 0,
+                Grantor::Requester | Grantor::Gone => true,
+            },
         granted_is_grantors,
     };
 
@@ -79,8 +87,9 @@ pub(crate) fn may_answer(
         Power::TraceGranted => cred::may_trace_in_user_ns_of(agent, granted),
         Power::TraceRequester => cred::may_trace_program_of(agent, &current),
         Power::TraceGrantor => match &grantor {
-            Some(grantor) => cred::may_trace_program_of(agent, grantor),
-            None => cred::may_trace_in_user_ns_of(agent, granted),
+            Grantor::Requester => cred::may_trace_program_of(agent, &current),
+            Grantor::Other(grantor) => cred::may_trace_program_of(agent, grantor),
+            Grantor::Gone => cred::may_trace_in_user_ns_of(agent, granted),
         },
         Power::AdministerSystem => cred::may_administer_system(agent),
     })

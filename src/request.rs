@@ -39,7 +39,10 @@ use crate::{
         },
         params,
         revocation::RevocationQueue,
-        task,
+        task::{
+            self,
+            CurrentThread, //
+        },
         trace,
         watchdog::Watchdog, //
     }, //
@@ -92,14 +95,14 @@ impl Server {
         &self.outcomes
     }
 
-    /// Serves one request in the requester's context, with no locks of the module held. May sleep.
+    /// Serves one request of `requester`, the current task, with no locks of the module held. May
+    /// sleep.
     ///
     /// Returns zero or a negative errno, like a `request_key_actor_t`.
-    pub(crate) fn serve(&self, authkey: AuthKey) -> c_int {
+    pub(crate) fn serve<'a>(&'a self, authkey: AuthKey<'a>, requester: &'a Requester) -> c_int {
         let account = Account::open(self, authkey.target());
-        let requester = Requester::current();
 
-        let request = match self.hand_over(authkey, &requester, account.start) {
+        let request = match self.hand_over(authkey, requester, account.start) {
             Ok(request) => request,
             Err((authkey, outcome)) => {
                 account.close(outcome, None);
@@ -123,10 +126,10 @@ impl Server {
     /// Finds an agent and gives it the authorisation key, or gives that back with the reason.
     fn hand_over<'a>(
         &'a self,
-        mut authkey: AuthKey,
+        mut authkey: AuthKey<'a>,
         requester: &'a Requester,
         since: Instant<Monotonic>,
-    ) -> Result<Request<'a>, (AuthKey, Outcome)> {
+    ) -> Result<Request<'a>, (AuthKey<'a>, Outcome)> {
         // The session keyring of a worker, if it has one, belongs to the process that it works for
         // just now.
         if task::current_is_worker() {
@@ -164,12 +167,12 @@ impl Server {
     /// Gives the authorisation key to the agent of `key`, if that may have it.
     fn hand_to<'a>(
         &'a self,
-        authkey: AuthKey,
+        authkey: AuthKey<'a>,
         key: &Key,
         agent: &AgentRef,
         requester: &'a Requester,
         since: Instant<Monotonic>,
-    ) -> Result<Request<'a>, (AuthKey, Outcome)> {
+    ) -> Result<Request<'a>, (AuthKey<'a>, Outcome)> {
         let Some(thread) = agent.thread() else {
             return Err((authkey, Outcome::DeadAgent));
         };
@@ -202,7 +205,8 @@ impl Server {
         if key.validate().is_err() {
             return Err((authkey, Outcome::Withdrawn));
         }
-        if let Err(denial) = case::may_answer(&thread, &agent_cred, requester, &authkey) {
+        let number = thread.number_of(&CurrentThread::new());
+        if let Err(denial) = case::may_answer(&thread, &agent_cred, requester, number, &authkey) {
             return Err((authkey, denial.into()));
         }
         if !agent.signal().would_be_seen_by(&thread) {
@@ -231,18 +235,13 @@ impl Server {
             Err((authkey, ENOMEM)) => return Err((authkey, Outcome::NoMemory)),
             Err((authkey, _)) => return Err((authkey, Outcome::NotLinked)),
         };
-        trace::handover(
-            authkey.target(),
-            &thread,
-            &agent_cred,
-            agent.signal().number(),
-        );
+        trace::handover(target, &thread, &agent_cred, agent.signal().number());
 
         // The signal only says that there is a request. If the queue is full the signal is sent
         // later, and if the agent has ended the wait notices that.
         if agent
             .signal()
-            .send(&thread, &agent_cred, requester, authkey.target().serial())
+            .send(&thread, &agent_cred, requester, number, target.serial())
             .is_ok()
         {
             admission.told();
@@ -255,6 +254,7 @@ impl Server {
             entry,
             thread,
             requester,
+            number,
             since,
             timeout,
         })
@@ -264,16 +264,16 @@ impl Server {
 /// A request as it is counted and traced.
 struct Account<'a> {
     server: &'a Server,
-    target: ARef<Key>,
+    target: &'a Key,
     start: Instant<Monotonic>,
 }
 
 impl<'a> Account<'a> {
-    fn open(server: &'a Server, target: &Key) -> Self {
+    fn open(server: &'a Server, target: &'a Key) -> Self {
         trace::request_start(target);
         Self {
             server,
-            target: target.into(),
+            target,
             start: Instant::now(),
         }
     }
@@ -287,7 +287,7 @@ impl<'a> Account<'a> {
             agent.tally().count(outcome);
             tgid = number;
         }
-        trace::request_end(&self.target, tgid, outcome.name(), self.start);
+        trace::request_end(self.target, tgid, outcome.name(), self.start);
     }
 }
 

@@ -30,7 +30,10 @@ use super::{
         Revocation,
         RevocationQueue, //
     },
-    task::Thread, //
+    task::{
+        self,
+        Thread, //
+    }, //
 };
 use core::ptr::null_mut;
 use kernel::{
@@ -41,7 +44,6 @@ use kernel::{
         c_uint, //
     },
     prelude::*,
-    sync::aref::ARef,
     types::ScopeGuard, //
 };
 
@@ -58,45 +60,52 @@ const MAX_BARRIERS: usize = 8;
 ///
 /// The keys are an instantiated authorisation key that is not revoked and is linked into no
 /// keyring, and its target key.
-pub(crate) struct AuthKey(ScopeGuard<Keys, fn(Keys)>);
+pub(crate) struct AuthKey<'a>(ScopeGuard<Keys<'a>, fn(Keys<'a>)>);
 
-/// An authorisation key and the key under construction.
-struct Keys {
-    authkey: ARef<Key>,
-    target: ARef<Key>,
+/// An authorisation key and the key under construction. The actor's caller keeps both.
+struct Keys<'a> {
+    authkey: &'a Key,
+    target: &'a Key,
 }
 
-impl AuthKey {
+/// The thread whose keyrings an authority opens.
+pub(crate) enum Grantor {
+    /// The current one.
+    Requester,
+    /// The one whose request the current one is answering.
+    Other(Thread),
+    /// There is none any more.
+    Gone,
+}
+
+impl<'a> AuthKey<'a> {
     /// Takes over the key that an actor was given.
     ///
     /// # Safety
     ///
-    /// `key` must be the argument of a running `request_key_actor_t` call, which has done nothing
-    /// with it and leaves all that is to be done with it to the returned object.
+    /// `key` must be the argument of a `request_key_actor_t` call that runs for `'a`, which has done
+    /// nothing with it and leaves all that is to be done with it to the returned object.
     pub(super) unsafe fn from_actor(key: *mut kbindings::key) -> Self {
-        // SAFETY: The caller of an actor has a reference on the key, whose record is valid as
-        // long as nobody else knows it, and which holds a reference on the target key.
+        // SAFETY: The caller of an actor has references on the key, whose record is valid as long
+        // as nobody else knows it, and on the target key, until the actor returns.
         let (authkey, target) = unsafe {
             let key = Key::from_ptr(key);
             (key, Key::from_ptr((*record(key)).target_key))
         };
 
         // INVARIANT: As the caller promises.
-        Self::new(Keys {
-            authkey: authkey.into(),
-            target: target.into(),
-        })
+        Self::new(Keys { authkey, target })
     }
 
-    fn new(keys: Keys) -> Self {
+    fn new(keys: Keys<'a>) -> Self {
         Self(ScopeGuard::new_with_data(keys, |keys| {
             keys.reject(enokey(), 0);
         }))
     }
 
     /// The key under construction.
-    pub(crate) fn target(&self) -> &Key {
-        &self.0.target
+    pub(crate) fn target(&self) -> &'a Key {
+        self.0.target
     }
 
     /// The credentials whose keyrings open to whoever assumes the authority: those of the
@@ -104,7 +113,7 @@ impl AuthKey {
     pub(crate) fn granted_cred(&self) -> &Credential {
         // SAFETY: By the type invariant the record is valid, and it holds a reference on the
         // credentials.
-        unsafe { Credential::from_ptr((*record(&self.0.authkey)).cred) }
+        unsafe { Credential::from_ptr((*record(self.0.authkey)).cred) }
     }
 
     /// Whether the current task, with its subjective credentials, possesses the keyring that the
@@ -115,14 +124,20 @@ impl AuthKey {
     pub(crate) fn destination_is_possessed(&self) -> bool {
         // SAFETY: By the type invariant the record is valid, and it holds a reference on the
         // keyring.
-        unsafe { bindings::keyagent_helper_possesses((*record(&self.0.authkey)).dest_keyring) }
+        unsafe { bindings::keyagent_helper_possesses((*record(self.0.authkey)).dest_keyring) }
     }
 
-    /// The thread whose keyrings these are, unless it is gone.
-    pub(crate) fn grantor(&self) -> Option<Thread> {
+    /// The thread whose keyrings these are.
+    pub(crate) fn grantor(&self) -> Grantor {
         // SAFETY: By the type invariant the record is valid, and it holds a reference on the
         // `struct pid`.
-        unsafe { Thread::of_pid((*record(&self.0.authkey)).pid) }
+        unsafe {
+            let pid = (*record(self.0.authkey)).pid;
+            if task::is_pid_of_current(pid) {
+                return Grantor::Requester;
+            }
+            Thread::of_pid(pid).map_or(Grantor::Gone, Grantor::Other)
+        }
     }
 
     /// Ends the request with an error, which the target key keeps for `ttl` seconds. May sleep.
@@ -151,21 +166,21 @@ impl AuthKey {
     pub(crate) fn hand_to(
         self,
         ring: Keyring,
-        revocations: &RevocationQueue,
-    ) -> Result<HandedAuthKey<'_>, (Self, Error)> {
+        revocations: &'a RevocationQueue,
+    ) -> Result<HandedAuthKey<'a>, (Self, Error)> {
         // The memory that the end of the request takes is allocated before the beginning.
-        let revocation = match Revocation::new(self.0.authkey.clone()) {
+        let revocation = match Revocation::new(self.0.authkey.into()) {
             Ok(revocation) => revocation,
             Err(error) => return Err((self, error)),
         };
-        if let Err(error) = ring.link(&self.0.authkey) {
+        if let Err(error) = ring.link(self.0.authkey) {
             return Err((self, error));
         }
 
         // INVARIANT: The key is linked into `ring` just now.
         Ok(HandedAuthKey(ScopeGuard::new_with_data(
             Handed {
-                target: self.0.dismiss().target,
+                keys: self.0.dismiss(),
                 ring,
                 revocation,
                 revocations,
@@ -178,10 +193,10 @@ impl AuthKey {
     }
 }
 
-impl Keys {
+impl Keys<'_> {
     /// Rejects the target key and revokes the authorisation key, which nobody else knows.
     fn reject(self, error: Error, ttl: c_uint) -> c_int {
-        let rejected = reject(&self.target, Some(&self.authkey), error, ttl);
+        let rejected = reject(self.target, Some(self.authkey), error, ttl);
 
         // No grace period: no other task reads the record of a key that it cannot find
         // (`tests/lkmm/taken-back.litmus`).
@@ -198,26 +213,26 @@ impl Keys {
 ///
 /// # Invariants
 ///
-/// `revocation` holds the authorisation key, which may be linked into `ring`, is not revoked, and
-/// the target key of which is `target`.
-pub(crate) struct HandedAuthKey<'q>(ScopeGuard<Handed<'q>, fn(Handed<'q>)>);
+/// The keys are an authorisation key that may be linked into `ring` and is not revoked, and its
+/// target key. `revocation` is for the former.
+pub(crate) struct HandedAuthKey<'a>(ScopeGuard<Handed<'a>, fn(Handed<'a>)>);
 
-struct Handed<'q> {
-    target: ARef<Key>,
+struct Handed<'a> {
+    keys: Keys<'a>,
     ring: Keyring,
     revocation: KBox<Revocation>,
-    revocations: &'q RevocationQueue,
+    revocations: &'a RevocationQueue,
 }
 
-impl HandedAuthKey<'_> {
+impl<'a> HandedAuthKey<'a> {
     /// The key under construction.
-    pub(crate) fn target(&self) -> &Key {
-        &self.0.target
+    pub(crate) fn target(&self) -> &'a Key {
+        self.0.keys.target
     }
 
     /// Whether the agent invalidated the authorisation key, so that nobody can answer any more.
     pub(crate) fn is_invalidated(&self) -> bool {
-        self.0.revocation.key().is_invalidated()
+        self.0.keys.authkey.is_invalidated()
     }
 
     /// Whether nobody has the key any more: neither as a link, nor as an authority assumed, nor at
@@ -230,7 +245,7 @@ impl HandedAuthKey<'_> {
     /// What the holder of the last of these references did is seen afterwards
     /// (`tests/lkmm/given-up.litmus`).
     pub(crate) fn is_given_up(&self) -> bool {
-        self.0.revocation.key().usage() == USAGE_OF_ACTOR
+        self.0.keys.authkey.usage() == USAGE_OF_ACTOR
     }
 
     /// Takes the key back from the agent if nobody has it any more. May sleep for a few grace
@@ -238,8 +253,8 @@ impl HandedAuthKey<'_> {
     ///
     /// A link that is taken away and the credentials of a task that has ended hold the key for some
     /// grace periods, the latter because one callback queues another.
-    pub(crate) fn take_back(self) -> Result<AuthKey, Self> {
-        self.0.ring.unlink(self.0.revocation.key());
+    pub(crate) fn take_back(self) -> Result<AuthKey<'a>, Self> {
+        self.0.ring.unlink(self.0.keys.authkey);
         let mut is_given_up = self.is_given_up();
         for _ in 0..MAX_BARRIERS {
             if is_given_up {
@@ -254,7 +269,7 @@ impl HandedAuthKey<'_> {
 
         // The original takes `key_construction_mutex` for keys of its own: see `watchdog.rs`. This
         // does nothing but take it, because an authorisation key is instantiated.
-        reject(self.0.revocation.key(), None, enokey(), 0);
+        reject(self.0.keys.authkey, None, enokey(), 0);
 
         // An answer or an invalidation came before its author gave the key up, or the watchdog came.
         if self.is_invalidated()
@@ -263,13 +278,9 @@ impl HandedAuthKey<'_> {
         {
             return Err(self);
         }
-        let handed = self.0.dismiss();
 
         // INVARIANT: Nobody else knows the key, which is not revoked, for only the actor does that.
-        Ok(AuthKey::new(Keys {
-            authkey: handed.revocation.key().clone(),
-            target: handed.target,
-        }))
+        Ok(AuthKey::new(self.0.dismiss().keys))
     }
 
     /// Ends a request that was answered. May sleep.
@@ -298,11 +309,11 @@ impl HandedAuthKey<'_> {
         let handed = self.0.dismiss();
         // The authorisation key is invalidated later: that has the garbage collector run, which has
         // to find the expiry.
-        let rejected = reject(&handed.target, None, error, 0);
+        let rejected = reject(handed.keys.target, None, error, 0);
 
         if rejected {
             // SAFETY: The key is valid.
-            unsafe { bindings::keyagent_helper_expire_long_ago(handed.target.as_ptr()) };
+            unsafe { bindings::keyagent_helper_expire_long_ago(handed.keys.target.as_ptr()) };
         }
         handed.revoke_later();
         rejected
@@ -311,13 +322,13 @@ impl HandedAuthKey<'_> {
 
 impl Handed<'_> {
     fn reject(&self, error: Error, ttl: c_uint) -> bool {
-        reject(&self.target, Some(self.revocation.key()), error, ttl)
+        reject(self.keys.target, Some(self.keys.authkey), error, ttl)
     }
 
     /// Takes the authority from whoever has it.
     fn revoke_later(self) {
-        self.ring.unlink(self.revocation.key());
-        self.revocation.key().invalidate();
+        self.ring.unlink(self.keys.authkey);
+        self.keys.authkey.invalidate();
         self.revocations.add(self.revocation);
     }
 }
@@ -337,7 +348,7 @@ unsafe fn record(key: &Key) -> *const bindings::request_key_auth {
 
 /// Instantiates `target` negatively, which invalidates `authkey`; false when the target key was
 /// already instantiated, one way or the other.
-fn reject(target: &Key, authkey: Option<&ARef<Key>>, error: Error, ttl: c_uint) -> bool {
+fn reject(target: &Key, authkey: Option<&Key>, error: Error, ttl: c_uint) -> bool {
     // SAFETY: Both keys are valid. No keyring is given: the target key is linked already.
     let ret = unsafe {
         bindings::key_reject_and_link(

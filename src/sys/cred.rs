@@ -15,10 +15,10 @@ use crate::policy::{
     Identity,
     Ids, //
 };
+use core::ptr::NonNull;
 use kernel::{
     bindings as kbindings,
     cred::Credential,
-    sync::aref::ARef,
     types::NotThreadSafe, //
 };
 
@@ -26,18 +26,18 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `real` are the objective and `subjective` the subjective credentials of the current task.
+/// `real` are the objective and `subjective` the subjective credentials of the current task, which
+/// has both for longer than it has this object.
 pub(crate) struct Requester {
-    real: ARef<Credential>,
-    subjective: ARef<Credential>,
+    real: NonNull<Credential>,
+    subjective: NonNull<Credential>,
     _not_send: NotThreadSafe,
 }
 
 impl Requester {
     /// The current task.
     pub(crate) fn current() -> Self {
-        // SAFETY: A running task has both, and they do not change while it runs kernel code that
-        // does not change them.
+        // SAFETY: A running task has both.
         let (real, subjective) = unsafe {
             (
                 Credential::from_ptr(bindings::keyagent_helper_current_real_cred()),
@@ -45,7 +45,8 @@ impl Requester {
             )
         };
 
-        // INVARIANT: As read above.
+        // INVARIANT: As read above. Only the task itself changes them. The module does so in
+        // `with()`, which restores them, and calls nothing that does.
         Self {
             real: real.into(),
             subjective: subjective.into(),
@@ -55,18 +56,20 @@ impl Requester {
 
     /// Who the requester is.
     pub(crate) fn real(&self) -> &Credential {
-        &self.real
+        // SAFETY: Valid by the type invariant.
+        unsafe { self.real.as_ref() }
     }
 
     /// As whom the requester acts just now.
     pub(crate) fn subjective(&self) -> &Credential {
-        &self.subjective
+        // SAFETY: Valid by the type invariant.
+        unsafe { self.subjective.as_ref() }
     }
 
     /// Whether the kernel acts for purposes of its own: it has overridden the requester's
     /// credentials.
     pub(crate) fn is_overridden(&self) -> bool {
-        self.real.as_ptr() != self.subjective.as_ptr()
+        self.real != self.subjective
     }
 
     /// Runs `f` with the requester's real credentials as the subjective ones.
@@ -74,7 +77,7 @@ impl Requester {
         if !self.is_overridden() {
             return f();
         }
-        with(&self.real, f)
+        with(self.real(), f)
     }
 }
 

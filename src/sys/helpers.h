@@ -60,6 +60,7 @@ bool keyagent_helper_current_is_freezing(void);
 bool keyagent_helper_current_is_being_frozen(void);
 void keyagent_helper_restart_current(void);
 
+bool keyagent_helper_is_pid_of_current(const struct pid *pid);
 pid_t keyagent_helper_current_pid_nr_of(struct pid *pid);
 pid_t keyagent_helper_seq_pid_nr(struct seq_file *m, struct pid *pid);
 

@@ -6,7 +6,8 @@
 
 use super::{
     authkey::AuthKey,
-    bindings, //
+    bindings,
+    cred::Requester, //
 };
 use crate::request::Server;
 use kernel::{
@@ -66,5 +67,5 @@ unsafe extern "C" fn act(server: *const c_void, authkey: *mut kbindings::key) ->
     // SAFETY: The hook is in force, so the server lives. The key is this actor's.
     let (server, authkey) = unsafe { (&*server.cast::<Server>(), AuthKey::from_actor(authkey)) };
 
-    server.serve(authkey)
+    server.serve(authkey, &Requester::current())
 }

@@ -63,11 +63,6 @@ impl Revocation {
         )?)
     }
 
-    /// The authorisation key.
-    pub(super) fn key(&self) -> &ARef<Key> {
-        &self.key
-    }
-
     /// # Safety
     ///
     /// Called by RCU, once, in a softirq or a kernel thread, for a revocation that

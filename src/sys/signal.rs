@@ -17,8 +17,7 @@ use kernel::{
     bindings as kbindings,
     cred::Credential,
     error::to_result,
-    prelude::*,
-    task::Task, //
+    prelude::*, //
 };
 
 /// `si_code` of the signal, as in `include/uapi/linux/keyagent.h`.
@@ -69,7 +68,8 @@ impl RtSignal {
     }
 
     /// Queues the signal for `thread`, whose credentials are `agent`, with the serial of the key
-    /// under construction.
+    /// under construction. `number` is that of the current process, the requester's, as the agent
+    /// sees it.
     ///
     /// Success does not mean that the thread will see it: it may be exiting. `EAGAIN` means that
     /// its queue is full.
@@ -78,18 +78,16 @@ impl RtSignal {
         thread: &Thread,
         agent: &Credential,
         requester: &Requester,
+        number: i32,
         serial: i32,
     ) -> Result {
         // All of it is copied to user space, padding included: it is filled in where it is.
         let mut info: MaybeUninit<kbindings::kernel_siginfo> = MaybeUninit::zeroed();
 
-        // SAFETY: The task is valid, and so are both credentials and the user namespace.
-        let (pid, uid) = unsafe {
+        // SAFETY: Both credentials and the user namespace are valid.
+        let uid = unsafe {
             let real = (*requester.real().as_ptr()).uid;
-            (
-                bindings::keyagent_helper_tgid_seen_by(Task::current_raw(), thread.as_ptr()),
-                kbindings::from_kuid_munged((*agent.as_ptr()).user_ns, real),
-            )
+            kbindings::from_kuid_munged((*agent.as_ptr()).user_ns, real)
         };
 
         // SAFETY: All zeroes is a valid value of the structure. The queued form of the union is the
@@ -99,7 +97,7 @@ impl RtSignal {
             fields.si_signo = i32::from(self.0);
             fields.si_code = SI_KEYAGENT;
             let queued = &mut fields._sifields._rt;
-            queued._pid = pid;
+            queued._pid = number;
             queued._uid = uid;
             queued._sigval.sival_int = serial;
         }

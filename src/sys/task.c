@@ -169,6 +169,11 @@ pid_t keyagent_helper_tgid_seen_by(struct task_struct *task,
 	return nr;
 }
 
+bool keyagent_helper_is_pid_of_current(const struct pid *pid)
+{
+	return pid == task_pid(current);
+}
+
 /* 0 when @pid is not visible to the current task. */
 pid_t keyagent_helper_current_pid_nr_of(struct pid *pid)
 {

@@ -8,7 +8,11 @@ use super::{
     bindings,
     seq_file::Output, //
 };
-use core::ptr::NonNull;
+use core::{
+    mem::ManuallyDrop,
+    ops::Deref,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings as kbindings,
     cred::Credential,
@@ -93,13 +97,6 @@ impl Thread {
         self.0.as_ptr()
     }
 
-    /// The calling thread.
-    pub(crate) fn current() -> Self {
-        let task: &Task = current!();
-
-        Self(task.into())
-    }
-
     /// The thread that a `struct pid` stands for, unless it is gone.
     ///
     /// # Safety
@@ -164,15 +161,11 @@ impl Thread {
         unsafe { bindings::keyagent_helper_task_tgid(self.as_ptr()) }
     }
 
-    /// Whether the other thread's process has a number in the pid namespace of this thread.
-    pub(crate) fn sees(&self, other: &Self) -> bool {
+    /// The number of the other thread's process in the pid namespace of this thread; 0 when it is
+    /// not visible there.
+    pub(crate) fn number_of(&self, other: &Self) -> i32 {
         // SAFETY: Both tasks are valid.
-        unsafe { bindings::keyagent_helper_tgid_seen_by(other.as_ptr(), self.as_ptr()) != 0 }
-    }
-
-    /// Whether it is the calling thread.
-    pub(crate) fn is_current(&self) -> bool {
-        self.as_ptr() == Task::current_raw()
+        unsafe { bindings::keyagent_helper_tgid_seen_by(other.as_ptr(), self.as_ptr()) }
     }
 
     /// Whether it is one of the calling process' threads.
@@ -202,6 +195,34 @@ impl Thread {
     }
 }
 
+/// The calling thread, without a reference of its own.
+///
+/// # Invariants
+///
+/// The thread is the one that runs the code which has this object.
+pub(crate) struct CurrentThread(ManuallyDrop<Thread>, NotThreadSafe);
+
+impl CurrentThread {
+    /// The calling thread.
+    pub(crate) fn new() -> Self {
+        // SAFETY: `current` is valid as long as it runs, and no reference is given up: the `ARef` is
+        // not dropped.
+        // CAST: `Task` is a transparent wrapper of `struct task_struct`.
+        let task = unsafe { ARef::from_raw(NonNull::new_unchecked(Task::current_raw().cast())) };
+
+        // INVARIANT: It is the caller, and the object cannot be sent to another thread.
+        Self(ManuallyDrop::new(Thread(task)), NotThreadSafe)
+    }
+}
+
+impl Deref for CurrentThread {
+    type Target = Thread;
+
+    fn deref(&self) -> &Thread {
+        &self.0
+    }
+}
+
 /// The `exec_update_lock` of a thread's process, held for reading.
 ///
 /// # Invariants
@@ -215,6 +236,12 @@ impl Drop for ExecGuard<'_> {
         // SAFETY: The lock is held by the type invariant, and the task is valid.
         unsafe { bindings::keyagent_helper_exec_unlock(self.0.as_ptr()) };
     }
+}
+
+/// Whether `pid` is the calling thread's.
+pub(super) fn is_pid_of_current(pid: *const kbindings::pid) -> bool {
+    // SAFETY: The pointer is only compared.
+    unsafe { bindings::keyagent_helper_is_pid_of_current(pid) }
 }
 
 /// Whether the current task is a kernel thread, or a worker of one that borrows a process.
