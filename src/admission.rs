@@ -7,8 +7,8 @@
 //! at most half as many of one tenant.
 //!
 //! Nothing can remove the signal of a request that is over, so the signals are limited as well: at
-//! most `max_in_flight` are queued. [`State::signals`] is never below the real number. It only grows
-//! until it reaches the limit; then the queue is counted.
+//! most `max_in_flight` are queued. [`State::signals`] is never below the real number. It only
+//! grows until it reaches the limit; then the queue is counted.
 //!
 //! Locks: the lock of a [`Load`] is taken with the agent's `exec_update_lock` held, and the agent's
 //! `siglock` is taken inside it.

@@ -61,8 +61,8 @@ impl Agent {
         !thread.is_exiting() && thread.exec_id() == self.exec_id
     }
 
-    /// Whether `thread`, which was the agent's, has ended for good: while it is exiting it keeps the
-    /// authority that it has assumed.
+    /// Whether `thread`, which was the agent's, has ended for good: while it is exiting it keeps
+    /// the authority that it has assumed.
     pub(crate) fn is_gone(&self, thread: &Thread) -> bool {
         thread.has_exited() || thread.exec_id() != self.exec_id
     }

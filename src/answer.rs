@@ -3,8 +3,8 @@
 //! Waiting for an agent's answer.
 //!
 //! The deadline bounds the wait and is checked after each slice. The key service wakes the
-//! requester when the target key is instantiated or rejected, and so does a fatal signal. The end of
-//! a slice notices the rest: the agent gave the request back or ended, or the requester is being
+//! requester when the target key is instantiated or rejected, and so does a fatal signal. The end
+//! of a slice notices the rest: the agent gave the request back or ended, or the requester is being
 //! frozen. Slices grow with the time waited: the beginning of a request is watched closely, and a
 //! long wait costs little.
 //!

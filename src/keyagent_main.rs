@@ -38,8 +38,8 @@ module! {
 /// The module.
 ///
 /// The fields are dropped in this order: first the files, so that nobody looks at the requests any
-/// more, then the hook, so that no more requests come, and at last the key type, which waits for its
-/// keys.
+/// more, then the hook, so that no more requests come, and at last the key type, which waits for
+/// its keys.
 struct KeyAgent {
     _files: sys::debugfs::Directory,
     _hook: sys::hook::Hook,

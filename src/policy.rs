@@ -220,8 +220,8 @@ fn unless(has_power: impl Fn() -> bool, denial: Denial) -> Result<(), Denial> {
 ///
 /// The answer to a request that the kernel makes for itself can serve the whole system, and so can
 /// what else the authority opens: it takes an agent that may administer that. There is no exception
-/// for keys with the tag of a net namespace: it is the requester's, and not the one that the request
-/// is about.
+/// for keys with the tag of a net namespace: it is the requester's, and not the one that the
+/// request is about.
 pub(crate) fn judge(case: &Case, has: impl Fn(Power) -> bool) -> Result<(), Denial> {
     // No power makes up for it: ptrace(2) names a process by its number.
     if !case.is_seen {

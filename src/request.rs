@@ -8,9 +8,9 @@
 //! original upcall, when no agent was asked or the agent gave the request back, or by the wait.
 //!
 //! Locks: the agent's `exec_update_lock` (read, only tried), and inside it one at a time the
-//! semaphores of the requester's keyrings and of the agent's process keyring, the agent's `siglock`,
-//! the lock of the agent's load with the `siglock` inside, and the lock of the table of requests in
-//! flight. None is held during the wait.
+//! semaphores of the requester's keyrings and of the agent's process keyring, the agent's
+//! `siglock`, the lock of the agent's load with the `siglock` inside, and the lock of the table of
+//! requests in flight. None is held during the wait.
 
 use crate::{
     admission::Admission,

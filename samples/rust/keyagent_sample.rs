@@ -96,8 +96,8 @@ impl Authority {
         let (kind, desc) = (fields.next().unwrap_or(""), fields.nth(3).unwrap_or(""));
         let callout = text(c::REQKEY_AUTH_KEY, c::keyctl_read_alloc)?;
 
-        // Requesters choose this text: do not let it forge lines of the log. The callout info may be
-        // a secret.
+        // Requesters choose this text: do not let it forge lines of the log. The callout info may
+        // be a secret.
         let len = callout.len();
         let line =
             format!("asked for {kind}:{desc} by pid {pid} uid {uid}, {len} bytes of callout info");

@@ -2,7 +2,8 @@
 
 //! Authorisation keys: the authority to construct one key on behalf of a requester.
 //!
-//! C header: [`include/keys/request_key_auth-type.h`](srctree/include/keys/request_key_auth-type.h).
+//! C header:
+//! [`include/keys/request_key_auth-type.h`](srctree/include/keys/request_key_auth-type.h).
 //!
 //! Reference: <https://docs.kernel.org/security/keys/request-key.html>
 //!
@@ -83,8 +84,8 @@ impl<'a> AuthKey<'a> {
     ///
     /// # Safety
     ///
-    /// `key` must be the argument of a `request_key_actor_t` call that runs for `'a`, which has done
-    /// nothing with it and leaves all that is to be done with it to the returned object.
+    /// `key` must be the argument of a `request_key_actor_t` call that runs for `'a`, which has
+    /// done nothing with it and leaves all that is to be done with it to the returned object.
     pub(super) unsafe fn from_actor(key: *mut kbindings::key) -> Self {
         // SAFETY: The caller of an actor has references on the key, whose record is valid as long
         // as nobody else knows it, and on the target key, until the actor returns.
@@ -271,7 +272,8 @@ impl<'a> HandedAuthKey<'a> {
         // does nothing but take it, because an authorisation key is instantiated.
         reject(self.0.keys.authkey, None, enokey(), 0);
 
-        // An answer or an invalidation came before its author gave the key up, or the watchdog came.
+        // An answer or an invalidation came before its author gave the key up, or the watchdog
+        // came.
         if self.is_invalidated()
             || self.target().is_invalidated()
             || !self.target().is_under_construction()

@@ -7,8 +7,8 @@
 //!
 //! Those are generated without a check of their layout, and that of `struct task_struct` was seen
 //! to differ from the compiler's. So every field that is reached through them is checked here at
-//! build time, and the size of each structure that the module has as a field or a variable. A task's
-//! fields are left to C.
+//! build time, and the size of each structure that the module has as a field or a variable. A
+//! task's fields are left to C.
 
 use core::mem::{
     offset_of,

@@ -45,8 +45,9 @@ impl Requester {
             )
         };
 
-        // INVARIANT: As read above. Only the task itself changes them. The module does so in
-        // `with()`, which restores them, and calls nothing that does.
+        // INVARIANT: As read above. Only the task itself changes them. The module overrides the
+        // subjective ones for `with()` and `may_trace_...()`, puts them back, and calls nothing
+        // that commits others.
         Self {
             real: real.into(),
             subjective: subjective.into(),

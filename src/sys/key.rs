@@ -65,7 +65,8 @@ impl Key {
     ///
     /// # Safety
     ///
-    /// `ptr` must point to a key with a nonzero refcount for the lifetime of the returned reference.
+    /// `ptr` must point to a key with a nonzero refcount for the lifetime of the returned
+    /// reference.
     pub(super) unsafe fn from_ptr<'a>(ptr: *const kbindings::key) -> &'a Self {
         // SAFETY: The safety requirements guarantee validity; `Key` is a transparent wrapper.
         unsafe { &*ptr.cast() }
@@ -247,9 +248,9 @@ impl Keyring {
     /// one is unlinked as well. An authorisation key has its serial in its description.
     pub(super) fn unlink(&self, key: &Key) {
         // SAFETY: Both keys are valid and the first is a keyring. The only failures are that the
-        // link is gone already, or that there is no memory. Then the garbage collector drops it when
-        // the key is invalidated, and the link's reference tells whoever counts on the key's being
-        // nobody's.
+        // link is gone already, or that there is no memory. Then the garbage collector drops it
+        // when the key is invalidated, and the link's reference tells whoever counts on the key's
+        // being nobody's.
         unsafe { kbindings::key_unlink(self.0.as_ptr(), key.as_ptr()) };
     }
 }

@@ -315,7 +315,8 @@ unsafe extern "C" fn describe(key: *const kbindings::key, m: *mut kbindings::seq
 /// # Safety
 ///
 /// Called by the key service in the context of the caller of KEYCTL_READ, with the key's semaphore
-/// held for reading, and the key not dead; may sleep. `buffer` is null or has room for `size` bytes.
+/// held for reading, and the key not dead; may sleep. `buffer` is null or has room for `size`
+/// bytes.
 unsafe extern "C" fn read(key: *const kbindings::key, buffer: *mut c_char, size: usize) -> c_long {
     // SAFETY: The payload of a key in use is only taken away with the semaphore held for writing.
     let payload = unsafe { slot(key.cast_mut()).load(Acquire).as_ref() };

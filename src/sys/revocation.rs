@@ -11,7 +11,8 @@
 //! A barrier in place of the grace period is not enough: `tests/lkmm/revoked.litmus` and
 //! `tests/lkmm/revoked-after-answer.litmus`.
 //!
-//! Locks: none. The list of keys that have waited is lock-free, because RCU calls back in a softirq.
+//! Locks: none. The list of keys that have waited is lock-free, because RCU calls back in a
+//! softirq.
 
 use super::{
     bindings,

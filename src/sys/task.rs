@@ -205,8 +205,8 @@ pub(crate) struct CurrentThread(ManuallyDrop<Thread>, NotThreadSafe);
 impl CurrentThread {
     /// The calling thread.
     pub(crate) fn new() -> Self {
-        // SAFETY: `current` is valid as long as it runs, and no reference is given up: the `ARef` is
-        // not dropped.
+        // SAFETY: A task holds a reference on itself as long as it runs. The `ARef` borrows that:
+        // it is never dropped nor moved out.
         // CAST: `Task` is a transparent wrapper of `struct task_struct`.
         let task = unsafe { ARef::from_raw(NonNull::new_unchecked(Task::current_raw().cast())) };
 

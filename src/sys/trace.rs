@@ -45,8 +45,8 @@ pub(crate) fn handover(target: &Key, thread: &Thread, agent: &Credential, signal
     }
 }
 
-/// A request for `target`, which came at `start`, is over for the module. `agent` is 0 when none was
-/// asked.
+/// A request for `target`, which came at `start`, is over for the module. `agent` is 0 when none
+/// was asked.
 pub(crate) fn request_end(target: &Key, agent: i32, outcome: &CStr, start: Instant<Monotonic>) {
     // The clock is read for this event alone.
     // SAFETY: Always safe to call.

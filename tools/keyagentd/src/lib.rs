@@ -5,7 +5,8 @@
 //! A key agent answers the kernel's requests for keys in place of `/sbin/request-key`. To be of use
 //! to whoever has request-key(8) set up it follows the same rules, and some of its own: [`Config`]
 //! reads those of request-key.conf(5) and of keyagentd.conf(5) and finds the one for a [`Request`],
-//! and its [`Action`] says which program to run with which arguments, or what to answer without one.
+//! and its [`Action`] says which program to run with which arguments, or what to answer without
+//! one.
 //!
 //! ```
 //! # use keyagentd::{Keys, Request};

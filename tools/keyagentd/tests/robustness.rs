@@ -231,7 +231,8 @@ fn check_alone(dialect: Dialect, text: &[u8], rule: &Rule) {
     assert_eq!(config.rules(), [alone]);
 }
 
-/// What request-key.conf(5) has, if there is nothing odd in it, means the same in keyagentd.conf(5).
+/// What request-key.conf(5) has, if there is nothing odd in it, means the same in
+/// keyagentd.conf(5).
 fn check_moved(text: &[u8], config: &Config) {
     if config.oddities().is_empty() && text.ends_with(b"\n") {
         let moved = Config::parse(Dialect::Own, text).unwrap_or_else(|error| panic!("{error}"));

@@ -71,7 +71,8 @@ pub struct Run {
 /// `keyagent exec`.
 #[derive(Debug, Args)]
 pub struct Exec {
-    /// Agents to link, or keyrings that hold some: serials, or names of keyrings in the user keyring
+    /// Agents to link, or keyrings that hold some: serials, or names of keyrings in the user
+    /// keyring
     #[arg(short, long = "agent", value_name = "ID", required = true)]
     pub agents: Vec<OsString>,
 
@@ -126,7 +127,8 @@ impl Program {
 /// `keyagent link`.
 #[derive(Debug, Args)]
 pub struct Link {
-    /// Agents to link, or keyrings that hold some: serials, or names of keyrings in the user keyring
+    /// Agents to link, or keyrings that hold some: serials, or names of keyrings in the user
+    /// keyring
     #[arg(short, long = "agent", value_name = "ID", required = true)]
     pub agents: Vec<OsString>,
 

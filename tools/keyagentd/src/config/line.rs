@@ -21,13 +21,14 @@ pub enum Dialect {
     ///  - What follows an asterisk between other text is compared with the end of the value, see
     ///    [`Pattern`]. A second asterisk in a field is refused.
     ///  - The last line needs no newline, for nothing is taken from it.
-    ///  - Blanks at the beginning of a line mean nothing: what follows them is a rule, or a comment.
+    ///  - Blanks at the beginning of a line mean nothing: what follows them is a rule, or a
+    ///    comment.
     ///  - Lines may be longer than [`LONGEST_LINE`], that large payloads can be written.
     ///  - A program's path must begin with a slash.
     ///  - An argument that begins with a percent sign must be a macro, or `%%` and any text.
     ///
-    /// A line of request-key.conf(5) in which there is nothing odd means the same here. What stays is
-    /// that words end at blanks, and that there is no quoting.
+    /// A line of request-key.conf(5) in which there is nothing odd means the same here. What stays
+    /// is that words end at blanks, and that there is no quoting.
     Own,
 }
 

@@ -12,8 +12,8 @@ use super::line::Dialect;
 /// An asterisk between other text is documented for request-key.conf(5), too, but request-key(8) of
 /// keyutils 1.6.3 makes a mistake there: it compares the end of the value not with what follows the
 /// asterisk, but with as many bytes from the beginning of the pattern. So does this with a pattern
-/// of [`Dialect::RequestKey`], that a rule means the same to both: `a*c` is not for `abc`, but it is
-/// for `aba`. With one of [`Dialect::Own`] it is for `abc`.
+/// of [`Dialect::RequestKey`], that a rule means the same to both: `a*c` is not for `abc`, but it
+/// is for `aba`. With one of [`Dialect::Own`] it is for `abc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: Vec<u8>,

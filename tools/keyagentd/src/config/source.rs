@@ -25,7 +25,8 @@ pub struct Sources {
 }
 
 impl Default for Sources {
-    /// Those that keyagentd(8) has of its own, which need not be there, and those of request-key(8).
+    /// Those that keyagentd(8) has of its own, which need not be there, and those of
+    /// request-key(8).
     fn default() -> Self {
         Self {
             own: vec!["/etc/keyagentd.conf".into(), "/etc/keyagentd.d".into()],

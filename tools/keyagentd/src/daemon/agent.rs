@@ -3,8 +3,9 @@
 //! The agent's keys: what others link to have their requests sent here.
 //!
 //! Subscribers cannot take the agent from each other: the keys are shared ones, and a keyring that
-//! the daemon makes for them takes no other keys. Processes of the daemon's user can: they may change
-//! permissions, which the daemon does to withdraw, and write to that keyring, as the next daemon does.
+//! the daemon makes for them takes no other keys. Processes of the daemon's user can: they may
+//! change permissions, which the daemon does to withdraw, and write to that keyring, as the next
+//! daemon does.
 
 use std::ffi::{OsStr, OsString};
 use std::{fs, io};
@@ -121,8 +122,8 @@ struct Holder {
 }
 
 impl Holder {
-    /// Puts a new keyring where subscribers look for it. It must hold the agent's keys by then: with
-    /// an empty keyring, the host would answer the subscribers.
+    /// Puts a new keyring where subscribers look for it. It must hold the agent's keys by then:
+    /// with an empty keyring, the host would answer the subscribers.
     fn publish(&self) -> io::Result<()> {
         if !self.hidden {
             return Ok(());
@@ -180,8 +181,8 @@ fn set_up(keyring: Serial, share: Share) -> io::Result<()> {
     keyctl::set_permissions(keyring, permissions(perm::ALL, share))
 }
 
-/// Whether the keyring refused an agent's key for its restriction. That of an earlier daemon does so
-/// since the module was unloaded: a restriction cannot outlive its key type, nor be replaced.
+/// Whether the keyring refused an agent's key for its restriction. That of an earlier daemon does
+/// so since the module was unloaded: a restriction cannot outlive its key type, nor be replaced.
 fn is_useless(name: &OsStr, linked: &io::Result<()>) -> bool {
     let refused = |error: &io::Error| error.raw_os_error() == Some(libc::EPERM);
     keyctl::keyring_by_name(name).is_none() && linked.as_ref().is_err_and(refused)

@@ -71,8 +71,8 @@ impl Authority {
         }
     }
 
-    /// Gives the key its payload; it expires after so many seconds, if any, and less than one more. The key's type may
-    /// refuse the payload: then the request has yet to be settled.
+    /// Gives the key its payload; it expires after so many seconds, if any, and less than one more.
+    /// The key's type may refuse the payload: then the request has yet to be settled.
     pub(super) fn instantiate(
         self,
         payload: &[u8],
@@ -93,9 +93,9 @@ impl Authority {
         keyctl::reject(self.key, seconds, error, Serial::NONE)
     }
 
-    /// Gives the request back: `/sbin/request-key` gets it, as soon as nobody else has the authority.
-    /// What a handler has left running has it, which only a rule for `negate` can come after. If it
-    /// fails, the request has yet to be settled.
+    /// Gives the request back: `/sbin/request-key` gets it, as soon as nobody else has the
+    /// authority. What a handler has left running has it, which only a rule for `negate` can come
+    /// after. If it fails, the request has yet to be settled.
     pub(super) fn decline(self) -> Result<(), (io::Error, Self)> {
         keyctl::unlink(self.authkey, Serial::PROCESS_KEYRING).map_err(|error| (error, self))
     }
@@ -122,8 +122,8 @@ impl Drop for Authority {
 }
 
 /// Keys that the requester has, for `%{type:description}`: those that the keyring of
-/// [`Authority::add_keyrings`] leads to. The kernel would search all that the requester has, but the
-/// keyrings of the daemon before them.
+/// [`Authority::add_keyrings`] leads to. The kernel would search all that the requester has, but
+/// the keyrings of the daemon before them.
 pub(super) struct RequesterKeys(pub(super) Serial);
 
 impl Keys for RequesterKeys {

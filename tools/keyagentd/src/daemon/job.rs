@@ -18,8 +18,8 @@ use crate::sys::keyctl::Serial;
 /// Which rule: its file and line.
 pub(super) type RuleId = (Arc<Path>, usize);
 
-/// So many bytes of a description are shown. It can have 4095, most of which can take six characters
-/// when they are quoted, and a request can fail as often as its requester likes.
+/// So many bytes of a description are shown. It can have 4095, most of which can take six
+/// characters when they are quoted, and a request can fail as often as its requester likes.
 const SHOWN: usize = 200;
 
 /// A request as log lines name it. What a requester chose is quoted, and the callout info, which

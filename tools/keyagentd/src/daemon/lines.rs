@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//! Writes lines to a file that may be a pipe, a socket or a terminal, without waiting until somebody
-//! reads them. The file is shared with other processes, so it cannot be made one that never blocks.
+//! Writes lines to a file that may be a pipe, a socket or a terminal, without waiting until
+//! somebody reads them. The file is shared with other processes, so it cannot be made one that
+//! never blocks.
 
 use std::io::{self, IoSlice, Write};
 use std::os::fd::AsFd;

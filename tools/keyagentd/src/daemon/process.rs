@@ -141,8 +141,9 @@ fn harden() -> io::Result<()> {
     Ok(())
 }
 
-/// Handlers are dumpable. With a limit of 0 there is no file of one, but the program that core_pattern
-/// names gets all of it through a pipe. With 1 it does not, and that is too little for a file.
+/// Handlers are dumpable. With a limit of 0 there is no file of one, but the program that
+/// core_pattern names gets all of it through a pipe. With 1 it does not, and that is too little for
+/// a file.
 fn forbid_core_files() -> io::Result<()> {
     let one_byte = Rlimit {
         current: Some(1),

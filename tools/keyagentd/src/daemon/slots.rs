@@ -8,8 +8,8 @@ use std::hash::Hash;
 /// Places for handlers.
 ///
 /// One rule may use three quarters of them: if its handlers hang, those of other rules are not kept
-/// waiting, but where there are less than four. Where there are eight or more, the last free place is
-/// for a rule that has none, so that two rules cannot keep others waiting, either.
+/// waiting, but where there are less than four. Where there are eight or more, the last free place
+/// is for a rule that has none, so that two rules cannot keep others waiting, either.
 ///
 /// Who has to wait gets a place in the order of arrival, but for those whose rule has all that it
 /// may use, and after those whose rule has none.

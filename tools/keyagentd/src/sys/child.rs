@@ -86,8 +86,8 @@ pub fn wait_for_children() {
 pub fn ended() -> Option<Pid> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: The kernel writes to this structure only. All bytes zero is a valid one, with 0 for the
-    // process, as it stays when there is none.
+    // SAFETY: The kernel writes to this structure only. All bytes zero is a valid one, with 0 for
+    // the process, as it stays when there is none.
     unsafe {
         if libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) == -1 {
             return None;

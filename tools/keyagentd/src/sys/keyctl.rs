@@ -181,8 +181,8 @@ pub fn add_key(
 ///
 /// # Errors
 ///
-/// `EINVAL` for a bad type, or when the module does not know the flag; `EPERM` when the module admits
-/// privileged agents only.
+/// `EINVAL` for a bad type, or when the module does not know the flag; `EPERM` when the module
+/// admits privileged agents only.
 pub fn add_shared_agent(key_type: &OsStr, signal: u16, keyring: Serial) -> io::Result<Serial> {
     const KEYAGENT_SHARED: u32 = 1;
 

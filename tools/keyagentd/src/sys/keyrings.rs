@@ -35,8 +35,8 @@ pub fn below(keyring: Serial) -> Vec<Found> {
     )
 }
 
-/// The keyring of this name that is linked in the user's keyring itself: below that are also keyrings
-/// into which others may link theirs.
+/// The keyring of this name that is linked in the user's keyring itself: below that are also
+/// keyrings into which others may link theirs.
 ///
 /// # Errors
 ///

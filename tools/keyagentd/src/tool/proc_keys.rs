@@ -111,8 +111,8 @@ impl Line {
     }
 }
 
-/// `TYPE: pid PID sig SIGNAL`, and a word for each flag of the agent's (` shared`); `TYPE: dead`; or
-/// only `TYPE`, which may have blanks in it.
+/// `TYPE: pid PID sig SIGNAL`, and a word for each flag of the agent's (` shared`); `TYPE: dead`;
+/// or only `TYPE`, which may have blanks in it.
 struct Described<'a> {
     key_type: &'a str,
     dead: bool,

@@ -102,8 +102,8 @@ impl Supervisor {
         }
     }
 
-    /// Takes note of children that ended or stopped, and of orphans, which come to the first process
-    /// of a container.
+    /// Takes note of children that ended or stopped, and of orphans, which come to the first
+    /// process of a container.
     fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
             let status = ExitStatus::from_raw(status.as_raw());
@@ -169,8 +169,8 @@ impl Supervisor {
     }
 }
 
-/// Whether the program is to get this signal. What the terminal's keys cause the kernel sends to the
-/// program as well, but for a hang-up, of which only the first process of a session is told.
+/// Whether the program is to get this signal. What the terminal's keys cause the kernel sends to
+/// the program as well, but for a hang-up, of which only the first process of a session is told.
 fn is_forwarded(info: Info, program: i32) -> bool {
     let by_key = [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP].contains(&info.number);
     FORWARDED.contains(&info.number)

@@ -77,8 +77,8 @@ pub(super) fn test(options: &Test) -> Result<u8, Failure> {
 
 /// What there is without asking anybody: a key, or one that is negative or cannot be used.
 ///
-/// It is looked for before this process has a thread keyring: the kernel forgets what it has seen of
-/// a key that was rejected, and is in the session keyring, when the thread keyring has none.
+/// It is looked for before this process has a thread keyring: the kernel forgets what it has seen
+/// of a key that was rejected, and is in the session keyring, when the thread keyring has none.
 fn find(key_type: &OsStr, description: &OsStr) -> Option<Outcome> {
     let start = Instant::now();
     let result = keyctl::request_key(key_type, description, None, Serial::NONE);

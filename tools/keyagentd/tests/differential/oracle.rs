@@ -84,8 +84,8 @@ fn verdict(output: &Output) -> Verdict {
     }
 }
 
-/// Reads the end of what is said: `Run` or `PipeThru` with the program, and then the arguments, each
-/// on a line, unless there is a newline within.
+/// Reads the end of what is said: `Run` or `PipeThru` with the program, and then the arguments,
+/// each on a line, unless there is a newline within.
 fn invocation(said: &[u8]) -> Invocation {
     let (pipe, rest) = after(said, b"\nRun ")
         .map(|rest| (false, rest))
