@@ -7,9 +7,9 @@
 
 #define DEBUGFS		"/sys/kernel/debug/keyagent/"
 #define TRACEFS		"/sys/kernel/tracing/"
-#define OUTCOMES_MAX	32
+#define OUTCOMES_MAX	64
 
-/* The totals in the file "outcomes". */
+/* The totals in the file "outcomes", all of them. */
 struct outcomes {
 	int count;
 	struct {
@@ -29,11 +29,16 @@ static __maybe_unused bool outcomes_read(struct outcomes *o)
 		o->count++;
 	if (!f)
 		return false;
+	if (!feof(f)) {
+		fprintf(stderr, DEBUGFS "outcomes has more than %d lines, or others\n",
+			OUTCOMES_MAX);
+		abort();
+	}
 	fclose(f);
 	return o->count > 0;
 }
 
-/* The total of one outcome. */
+/* The total of one outcome, which there must be; 0 where there is no debugfs. */
 static __maybe_unused unsigned long long
 outcomes_get(const struct outcomes *o, const char *name)
 {
@@ -42,6 +47,10 @@ outcomes_get(const struct outcomes *o, const char *name)
 	for (i = 0; i < o->count; i++)
 		if (!strcmp(name, o->line[i].name))
 			return o->line[i].value;
+	if (o->count) {
+		fprintf(stderr, DEBUGFS "outcomes has no %s\n", name);
+		abort();
+	}
 	return 0;
 }
 
