@@ -303,9 +303,12 @@ FIXTURE_TEARDOWN(defaults)
 TEST_F_TIMEOUT(defaults, are_enough, 60)
 {
 	const struct agent_opts opts = { .prepare = user_with_ptrace };
-	const struct rlimit room = {
-		2 * variant->requests, 2 * variant->requests,
-	};
+	/*
+	 * A debug kernel that is emulated cannot make so many within the longest
+	 * time that the module has for a request.
+	 */
+	const int n = variant->requests / (slow() > 10 ? 5 : 1);
+	const struct rlimit room = { 2 * n, 2 * n };
 	struct agent *a = &self->crowd.agent;
 	int status;
 
@@ -316,15 +319,15 @@ TEST_F_TIMEOUT(defaults, are_enough, 60)
 	self->pid = fork();
 	ASSERT_LE(0, self->pid);
 	if (!self->pid)
-		request_in_threads(variant->requests, variant->uid);
-	EXPECT_TRUE(wait_until(queued_for_user(a->pid) >= variant->requests ||
+		request_in_threads(n, variant->uid);
+	EXPECT_TRUE(wait_until(queued_for_user(a->pid) >= n ||
 			       count_get(&threads->over)));
 	EXPECT_EQ(0, (int)count_get(&threads->over));
 	ASSERT_EQ(0, kill(a->pid, SIGCONT));
-	EXPECT_TRUE(count_wait(&threads->over, variant->requests)) {
+	EXPECT_TRUE(count_wait(&threads->over, n)) {
 		TH_LOG("%u are over", count_get(&threads->over));
 	}
-	EXPECT_EQ(variant->requests, (int)count_get(&threads->answered)) {
+	EXPECT_EQ(n, (int)count_get(&threads->answered)) {
 		TH_LOG("%u busy, the last error: %s", threads->busy,
 		       strerror(threads->error));
 	}
