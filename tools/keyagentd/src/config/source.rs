@@ -25,8 +25,7 @@ pub struct Sources {
 }
 
 impl Default for Sources {
-    /// Those that keyagentd(8) has of its own, which need not be there, and those of
-    /// request-key(8).
+    /// The files of keyagentd(8) and those of request-key(8). None has to be there.
     fn default() -> Self {
         Self {
             own: vec!["/etc/keyagentd.conf".into(), "/etc/keyagentd.d".into()],
