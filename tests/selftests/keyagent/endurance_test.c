@@ -55,9 +55,21 @@ static void count_tasks(struct census *c)
 		fclose(f);
 }
 
+/* Without slab debugging what a processor has at hand counts as used. */
+static bool slab_is_debugged(void)
+{
+	FILE *f = fopen("/sys/kernel/slab/kmalloc-64/sanity_checks", "re");
+	int on = 0;
+
+	if (f && fscanf(f, "%d", &on) != 1)
+		on = 0;
+	if (f)
+		fclose(f);
+	return on;
+}
+
 static void count_slab(struct census *c)
 {
-	const char *kernel = getenv("KEYAGENT_KERNEL");
 	FILE *f = fopen("/proc/meminfo", "re");
 	char line[1024], name[64];
 	unsigned int i;
@@ -67,8 +79,7 @@ static void count_slab(struct census *c)
 		sscanf(line, "SUnreclaim: %ld", &c->slab_kb);
 	if (f)
 		fclose(f);
-	/* Without slab debugging what a processor has at hand counts as used. */
-	if (!kernel || strcmp(kernel, "debug"))
+	if (!slab_is_debugged())
 		return;
 	f = fopen("/proc/slabinfo", "re");
 	c->caches = f;
