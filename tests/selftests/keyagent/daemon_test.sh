@@ -10,11 +10,14 @@ set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/keyagentd.sh"
 
 prepare "$@"
+be_patient
 
 readonly NO_KEY='Required key not available'
 
-# What else serve is to give to the daemon.
-options=()
+# What else serve is to give to the daemon. On a slow machine a handler takes its time.
+options=(--timeout 50)
+# The seconds of a handler that hangs.
+limit=$((2 + slow / 3))
 
 # serve RULE...: a daemon with these rules, and this session subscribed.
 serve() {
@@ -219,7 +222,8 @@ test_hanging() {
 	chmod +x "$work/hangs"
 	# Only the rules' own time is over before the module's.
 	options=(--timeout 600)
-	serve "create user a * timeout=2 $work/hangs" "create user b * timeout=2 |$work/hangs"
+	serve "create user a * timeout=$limit $work/hangs" \
+		"create user b * timeout=$limit |$work/hangs"
 	local name pid pids_of_it
 
 	for name in a b; do
@@ -245,7 +249,7 @@ test_hanging_for_nobody() {
 	END
 	chmod +x "$work/hangs"
 	options=(--timeout 600)
-	serve "create user * * timeout=$((2 + slow / 3)) $work/hangs %k %d %S"
+	serve "create user * * timeout=$limit $work/hangs %k %d %S"
 	expect "the answer" answered "$(ask answered)"
 	keyctl request2 user given-up callout @s >/dev/null 2>&1 &
 	asking=$!
@@ -266,7 +270,7 @@ test_pipe_is_kept() {
 	END
 	chmod +x "$work/leaves"
 	options=(--timeout 600)
-	serve "create user a * timeout=2 |$work/leaves"
+	serve "create user a * timeout=$limit |$work/leaves"
 	expect "the error" 'Connection timed out' "$(ask a)"
 	logged it 'the program takes too long, killed'
 	kill "$(cat "$work/pids")"
