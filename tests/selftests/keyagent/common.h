@@ -6,7 +6,8 @@
  *
  * A test program ends with KEYAGENT_HARNESS_MAIN instead of TEST_HARNESS_MAIN: it
  * scales the time-outs of all tests by KEYAGENT_SLOW and has the upcalls of the
- * whole run go to upcall_helper.
+ * whole run go to upcall_helper. KEYAGENT_TESTS are tests by their names, as
+ * request_test.request.answered: a program of which there are any runs these alone.
  */
 #ifndef KEYAGENT_COMMON_H
 #define KEYAGENT_COMMON_H
@@ -193,8 +194,30 @@ static __maybe_unused void test_main_exit(void)
 		upcall_remove();
 }
 
+/* The arguments by which the harness runs those of KEYAGENT_TESTS; their number. */
+static __maybe_unused int test_main_select(char *self, char **args, int max)
+{
+	const char *program = strrchr(self, '/') ? strrchr(self, '/') + 1 : self;
+	size_t len = strlen(program);
+	char *names = getenv("KEYAGENT_TESTS"), *name;
+	int n = 0;
+
+	args[n++] = self;
+	for (name = names ? strtok(strdup(names), " ") : NULL; name;
+	     name = strtok(NULL, " ")) {
+		if (strncmp(name, program, len) || name[len] != '.' || n + 2 >= max)
+			continue;
+		args[n++] = (char *)"-r";
+		args[n++] = name + len + 1;
+	}
+	args[n] = NULL;
+	return n;
+}
+
 static __maybe_unused int keyagent_test_main(int argc, char **argv)
 {
+	char *selected[64];
+	int count = test_main_select(argv[0], selected, ARRAY_SIZE(selected));
 	struct __fixture_metadata *f;
 	struct __test_metadata *t;
 
@@ -209,7 +232,8 @@ static __maybe_unused int keyagent_test_main(int argc, char **argv)
 	/* The harness exits when it is through. */
 	test_main_pid = getpid();
 	atexit(test_main_exit);
-	return test_harness_run(argc, argv);
+	return count > 1 ? test_harness_run(count, selected) :
+			   test_harness_run(argc, argv);
 }
 
 #define KEYAGENT_HARNESS_MAIN						\

@@ -236,15 +236,24 @@ run_one() {
 	"$1"
 }
 
+# is_selected NAME: KEYAGENT_TESTS are tests by their names, as daemon_test.sh.constant: a
+# program of which there are any runs these alone.
+is_selected() {
+	local program=${0##*/}
+
+	[[ " ${KEYAGENT_TESTS:-}" != *" $program."* ]] ||
+		[[ " $KEYAGENT_TESTS " == *" $program.$1 "* ]]
+}
+
 # run_tests NAME...: the functions test_NAME.
 run_tests() {
-	local name status only=${KEYAGENT_TEST_ONLY:-.}
+	local name status
 
 	ktap_print_header
 	ktap_set_plan $#
 	for name; do
 		status=0
-		if [[ ! $name =~ $only ]]; then
+		if ! is_selected "$name"; then
 			status=$KSFT_SKIP
 		else
 			(run_one "test_$name") </dev/null 2>&1 || status=$?
