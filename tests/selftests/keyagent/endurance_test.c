@@ -68,13 +68,6 @@ static bool slab_is_debugged(void)
 	return on;
 }
 
-static bool has_kasan(void)
-{
-	const char *kernel = getenv("KEYAGENT_KERNEL");
-
-	return kernel && !strcmp(kernel, "debug");
-}
-
 static void count_slab(struct census *c)
 {
 	FILE *f = fopen("/proc/meminfo", "re");
@@ -218,11 +211,8 @@ static void expect_census(struct __test_metadata *const _metadata,
 			       caches[i], more, n);
 		}
 	}
-	/*
-	 * Where the kernel does not count objects, a leak of 128 bytes shows, but
-	 * not with KASAN, which keeps what was freed for a while.
-	 */
-	if (!after.caches && !has_kasan())
+	/* Where the kernel does not count objects, a leak of 128 bytes shows. */
+	if (!after.caches)
 		EXPECT_GE(n * 64l / 1024 + 512,
 			  after.slab_kb - before->slab_kb);
 	TH_LOG("%d requests; keys %d, then %d; tasks %d, then %d; slab %ld kB, then %ld kB%s",
