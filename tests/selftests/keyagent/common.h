@@ -6,8 +6,8 @@
  *
  * A test program ends with KEYAGENT_HARNESS_MAIN instead of TEST_HARNESS_MAIN: it
  * scales the time-outs of all tests by KEYAGENT_SLOW and has the upcalls of the
- * whole run go to upcall_helper. KEYAGENT_TESTS are tests by their names, as
- * request_test.request.answered: a program of which there are any runs these alone.
+ * whole run go to upcall_helper. KEYAGENT_TESTS names tests, with blanks between them,
+ * as request_test.request.answered. A program of which it names some runs only those.
  */
 #ifndef KEYAGENT_COMMON_H
 #define KEYAGENT_COMMON_H
@@ -194,7 +194,7 @@ static __maybe_unused void test_main_exit(void)
 		upcall_remove();
 }
 
-/* The arguments by which the harness runs those of KEYAGENT_TESTS; their number. */
+/* Fills in arguments for the harness to run those of KEYAGENT_TESTS; their number. */
 static __maybe_unused int test_main_select(char *self, char **args, int max)
 {
 	const char *program = strrchr(self, '/') ? strrchr(self, '/') + 1 : self;

@@ -14,9 +14,9 @@ be_patient
 
 readonly NO_KEY='Required key not available'
 
-# What else serve is to give to the daemon. On a slow machine a handler takes its time.
+# What else serve is to give to the daemon. A handler may need long on a slow machine.
 options=(--timeout 50)
-# The seconds of a handler that hangs.
+# After how many seconds a handler that hangs is killed.
 limit=$((2 + slow / 3))
 
 # serve RULE...: a daemon with these rules, and this session subscribed.

@@ -124,7 +124,7 @@ static void request_all(struct __test_metadata *const _metadata, DATA *self,
 	ASSERT_TRUE(authkeys_gone());
 	self->keys = proc_keys_count();
 	for (n = 1; n < MANY && request(_metadata, self, n); n++) {
-		/* If there was no memory to unlink it, the collector does that. */
+		/* The garbage collector drops a link that could not be removed. */
 		EXPECT_TRUE(authkeys_gone());
 		if (a->pid)
 			EXPECT_EQ(1, agent_call(_metadata, a,
@@ -268,8 +268,9 @@ TEST_F_TIMEOUT(failslab, load, 300)
 
 	module_required(_metadata);
 	/*
-	 * In memory. A 9p client without memory to close a file uses its number
-	 * again, and the server refuses every file from then on.
+	 * A 9p client that has no memory to close a file uses the file's number
+	 * again, and then the server refuses to open any file. So the module is
+	 * loaded from a file in memory.
 	 */
 	ASSERT_EQ(0, file_copy(getenv("KEYAGENT_MODULE"), MODULE_COPY));
 	ASSERT_EQ(0, setenv("KEYAGENT_MODULE", MODULE_COPY, 1));

@@ -236,8 +236,8 @@ run_one() {
 	"$1"
 }
 
-# is_selected NAME: KEYAGENT_TESTS are tests by their names, as daemon_test.sh.constant: a
-# program of which there are any runs these alone.
+# is_selected NAME: KEYAGENT_TESTS names tests, with blanks between them, as
+# daemon_test.sh.constant. A program of which it names some runs only those.
 is_selected() {
 	local program=${0##*/}
 
