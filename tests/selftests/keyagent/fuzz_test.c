@@ -18,6 +18,7 @@
 #define CALLS		150	/* of each fuzzer, until all begin anew */
 #define KEYS		16	/* that the fuzzers know of */
 #define RINGS		4
+#define ROUNDS		100	/* at most, until a search has found something */
 #define HISTORY		12
 #define MAX_PAYLOAD	(70 * 1024)
 #define MAX_DESC	4100
@@ -412,7 +413,9 @@ TEST_F_TIMEOUT(fuzz, random, 12 * 3600)
 
 	fprintf(stderr, "# KEYAGENT_SEED=%llu\n", (unsigned long long)seed);
 	end = now_ms() + 1000ull * prng_seconds("KEYAGENT_FUZZ_SECONDS", 5);
-	for (rounds = 0; now_ms() < end; rounds++) {
+	for (rounds = 0; now_ms() < end ||
+			 (!fuzz->successes[SEARCH] && rounds < ROUNDS);
+	     rounds++) {
 		alarm(100 * slow());
 		make_rings(_metadata);
 		for (i = 0; i < FUZZERS; i++) {
