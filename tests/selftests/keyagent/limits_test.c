@@ -191,6 +191,8 @@ TEST_F_TIMEOUT(limits, one_tenant_does_not_starve_another, 60)
 	agent_start(_metadata, &c->agent, &opts);
 	c->r = calloc(n, sizeof(*c->r));
 	ASSERT_NE(NULL, c->r);
+	/* It may answer faster than a slow machine starts requesters. */
+	ASSERT_EQ(0, kill(c->agent.pid, SIGSTOP));
 	while (c->count < n) {
 		o.desc = unique("greedy");
 		requester_start(_metadata, &c->r[c->count++], &o);
@@ -199,6 +201,7 @@ TEST_F_TIMEOUT(limits, one_tenant_does_not_starve_another, 60)
 	ASSERT_TRUE(wait_until(growth(c, "busy") ||
 			       queued_for_user(c->agent.pid) >=
 			       2 * MAX_IN_FLIGHT));
+	ASSERT_EQ(0, kill(c->agent.pid, SIGCONT));
 	o.desc = unique("modest");
 	o.arg = TENANT_B;
 	res = request_in_child(_metadata, &o);
