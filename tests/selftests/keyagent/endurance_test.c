@@ -157,14 +157,13 @@ static bool settled(const struct census *before, int requests)
 static int requests_to_make(void)
 {
 	const char *s = getenv("KEYAGENT_REQUESTS");
-	const char *kernel = getenv("KEYAGENT_KERNEL");
 	int n = s ? atoi(s) : 0;
 
 	if (n > 0)
 		return n < LEAST ? LEAST : n;
-	if (kernel && !strcmp(kernel, "debug"))
+	if (kernel_is("debug"))
 		return 300;
-	if (kernel && slow() > 1 && !strncmp(kernel, "debian", 6))
+	if (slow() > 1 && kernel_is("debian"))
 		return 1000;
 	return 10000;
 }

@@ -59,12 +59,9 @@ static __maybe_unused int module_refs(void)
  */
 static __maybe_unused const char *traced_functions(const char *wanted)
 {
-	const char *kernel = getenv("KEYAGENT_KERNEL");
-
-	if (*wanted || !kernel)
+	if (*wanted)
 		return wanted;
-	if (!strcmp(kernel, "debug") ||
-	    (slow() > 1 && !strncmp(kernel, "debian", 6)))
+	if (kernel_is("debug") || (slow() > 1 && kernel_is("debian")))
 		return "*key*";
 	return wanted;
 }

@@ -202,6 +202,12 @@ static void keep_requesting(struct tally *t)
 	_exit(0);
 }
 
+/* A round takes a debug kernel many times as long as any other. */
+static int load_rounds(void)
+{
+	return number_from("KEYAGENT_LOAD_LOOP", kernel_is("debug") ? 10 : 30);
+}
+
 /*
  * Takes the module away and brings it back under a process that requests all the
  * time: each request is answered, by the agent or by /sbin/request-key.
@@ -247,14 +253,13 @@ static void load_unload_loop(struct __test_metadata *const _metadata,
 
 TEST_F_TIMEOUT(module, load_unload_loop, 120)
 {
-	load_unload_loop(_metadata, &self->agent,
-			 number_from("KEYAGENT_LOAD_LOOP", 30));
+	load_unload_loop(_metadata, &self->agent, load_rounds());
 }
 
 /* Loads and unloads with nobody about: the kernel's order of things alone. */
 TEST_F_TIMEOUT(module, load_unload_idle, 120)
 {
-	int rounds = number_from("KEYAGENT_LOAD_LOOP", 30), i;
+	int rounds = load_rounds(), i;
 
 	for (i = 0; i < rounds; i++)
 		ASSERT_EQ(0, module_reload("")) {

@@ -24,6 +24,14 @@ static __maybe_unused unsigned int slow(void)
 	return n > 0 ? n : 10;
 }
 
+/* Whether it is a kernel that scripts/check gives a name that begins so. */
+static __maybe_unused bool kernel_is(const char *name)
+{
+	const char *kernel = getenv("KEYAGENT_KERNEL");
+
+	return kernel && !strncmp(kernel, name, strlen(name));
+}
+
 static __maybe_unused long neg_errno(long ret)
 {
 	return ret < 0 ? -errno : ret;
