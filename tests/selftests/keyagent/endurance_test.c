@@ -68,7 +68,7 @@ static bool slab_is_debugged(void)
 	return on;
 }
 
-/* The objects that KASAN keeps after they were freed count as used until then. */
+/* KASAN keeps freed objects, which count as used, until their cache is shrunk. */
 static void shrink_caches(void)
 {
 	char path[128];

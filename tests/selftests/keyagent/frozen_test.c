@@ -251,7 +251,7 @@ static void expect_served(struct __test_metadata *const _metadata, DATA *self,
 	EXPECT_STREQ("agent", answer(&res));
 	EXPECT_EQ(2, agent_asked(&self->agent));
 	EXPECT_EQ(0, upcall_count(self->opts.desc, NULL));
-	/* Another that waits for the key may have requested it, and counts later. */
+	/* If the second waiter made the request, it counts it after the first returns. */
 	EXPECT_TRUE(wait_until(!self->before.count ||
 			       outcome_growth(&self->before, "served")));
 	expect_outcomes(_metadata, &self->before, names, ARRAY_SIZE(names));

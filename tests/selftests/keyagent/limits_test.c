@@ -191,7 +191,7 @@ TEST_F_TIMEOUT(limits, one_tenant_does_not_starve_another, 60)
 	agent_start(_metadata, &c->agent, &opts);
 	c->r = calloc(n, sizeof(*c->r));
 	ASSERT_NE(NULL, c->r);
-	/* It may answer faster than a slow machine starts requesters. */
+	/* A running agent may answer faster than a slow machine starts requesters. */
 	ASSERT_EQ(0, kill(c->agent.pid, SIGSTOP));
 	while (c->count < n) {
 		o.desc = unique("greedy");

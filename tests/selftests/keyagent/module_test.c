@@ -202,7 +202,7 @@ static void keep_requesting(struct tally *t)
 	_exit(0);
 }
 
-/* A round takes a debug kernel many times as long as any other. */
+/* A round takes far longer on the debug kernel. */
 static int load_rounds(void)
 {
 	return number_from("KEYAGENT_LOAD_LOOP", kernel_is("debug") ? 10 : 30);

@@ -24,7 +24,7 @@ static __maybe_unused unsigned int slow(void)
 	return n > 0 ? n : 10;
 }
 
-/* Whether it is a kernel that scripts/check gives a name that begins so. */
+/* Whether the tests run on a kernel whose name for scripts/check begins with @name. */
 static __maybe_unused bool kernel_is(const char *name)
 {
 	const char *kernel = getenv("KEYAGENT_KERNEL");
